@@ -1,0 +1,117 @@
+"""The PD law, and the blend that brings a robot from the pose it is in to the pose a controller wants."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from humanoid_rl_ros.core.arrays import FloatArray, frozen
+from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.state import JointTarget, RobotState
+
+
+@dataclass(frozen=True, eq=False)
+class PDGains:
+    """Gains and limits of the PD law, in the robot's joint order.
+
+    Attributes:
+        kp: [N·m/rad; Shape (n,)].
+        kd: [N·m·s/rad; Shape (n,)].
+        effort_limit: bound of the effort, the feed-forward included [N·m; Shape (n,)].
+        low_pass: weight of the new effort in a first-order filter at the rate of the law; 1 is none.
+    """
+
+    kp: FloatArray
+    kd: FloatArray
+    effort_limit: FloatArray
+    low_pass: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("kp", "kd", "effort_limit"):
+            value = frozen(getattr(self, name))
+            if not np.isfinite(value).all() or (value < 0.0).any():
+                raise ConfigError(f"PD {name} must be finite and at least 0")
+            object.__setattr__(self, name, value)
+        if not 0.0 < self.low_pass <= 1.0:
+            raise ConfigError(f"PD low_pass must be in (0, 1], found {self.low_pass:g}")
+
+
+class PDController:
+    """effort = clip(kp·(target − q) − kd·q̇ + feed-forward, ±limit), computed at every state.
+
+    Args:
+        gains: gains and limits.
+    """
+
+    def __init__(self, gains: PDGains) -> None:
+        self.gains = gains
+        self._filtered: FloatArray | None = None
+
+    def reset(self) -> None:
+        """Forget the effort filter."""
+        self._filtered = None
+
+    def effort(self, target: JointTarget, state: RobotState) -> FloatArray:
+        """The effort for a measured state.
+
+        Args:
+            target: what to reach [rad, N·m; Shape (..., n)].
+            state: the measured state.
+
+        Returns:
+            [N·m; Shape (..., n)], within the limits.
+        """
+        g = self.gains
+        effort = g.kp * (target.position - state.joint_position) - g.kd * state.joint_velocity + target.feedforward_effort
+        if g.low_pass != 1.0:
+            before = effort if self._filtered is None else self._filtered
+            effort = self._filtered = g.low_pass * effort + (1.0 - g.low_pass) * before
+        # minimum and maximum are what np.clip calls, without its Python wrapper: this runs at every joint state.
+        return np.minimum(np.maximum(effort, -g.effort_limit), g.effort_limit)
+
+    def reachable(self, state: RobotState) -> tuple[FloatArray, FloatArray]:
+        """Lowest and highest target whose effort is within the limits now [rad; Shape (..., n)]; ±inf where kp is 0."""
+        g = self.gains
+        with np.errstate(divide="ignore", invalid="ignore"):
+            middle = state.joint_position + g.kd * state.joint_velocity / g.kp
+            reach = g.effort_limit / g.kp
+            lower, upper = middle - reach, middle + reach
+        return np.where(g.kp > 0.0, lower, -np.inf), np.where(g.kp > 0.0, upper, np.inf)
+
+
+class EntryBlend:
+    """Leads from the pose measured at entry to the target, over a given time.
+
+    weight(t) = 10s³ − 15s⁴ + 6s⁵ with s = t/duration: zero velocity and acceleration at both ends.
+
+    Args:
+        duration: [s]; 0 for none.
+    """
+
+    def __init__(self, duration: float) -> None:
+        if not (np.isfinite(duration) and duration >= 0.0):
+            raise ConfigError(f"blend time must be finite and at least 0 s, found {duration}")
+        self._duration_ns = round(duration * 1e9)
+        self._start_ns = 0
+        self._pose: FloatArray | None = None
+
+    def enter(self, state: RobotState) -> None:
+        """Start from this measured state."""
+        self._start_ns = state.stamp_ns
+        self._pose = state.joint_position
+
+    def weight(self, now_ns: int) -> float:
+        """Share of the target, from 0 at entry to 1."""
+        if self._pose is None or self._duration_ns == 0:
+            return 1.0
+        s = min(max((now_ns - self._start_ns) / self._duration_ns, 0.0), 1.0)
+        return s**3 * (10.0 - 15.0 * s + 6.0 * s * s)
+
+    def apply(self, target: JointTarget, now_ns: int) -> JointTarget:
+        """The target on the way, at time `now_ns` on the clock of the states."""
+        weight = self.weight(now_ns)
+        if weight >= 1.0 or self._pose is None:
+            return target
+        position = self._pose + weight * (target.position - self._pose)
+        return JointTarget(position, weight * target.feedforward_effort)

@@ -1,0 +1,298 @@
+"""ObservationSpec: which terms, in which order, scaled, clipped and stacked how, make the vector a network sees.
+
+This is the only place that assembles an observation: training, simulation, robot and replay all come here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
+from humanoid_rl_ros.core.errors import ConfigError, StateError
+from humanoid_rl_ros.core.gait import is_standing
+from humanoid_rl_ros.core.joints import indices_of, refuse_repeated
+from humanoid_rl_ros.core.observation_terms import ObservationInput, TermLayout, find_term
+
+LAYOUTS = ("term_major", "time_major")
+ORDERS = ("oldest_first", "newest_first")
+FIRST_FILLS = ("first_frame", "zeros")
+
+
+@dataclass(frozen=True)
+class TermSpec:
+    """One term as a policy wants it.
+
+    The value goes through, in this order: `clip`, `scale`, `clip_scaled`, `masked_joints`, `zero_when_standing`.
+
+    Attributes:
+        term: a registered name.
+        scale: one number, or one for each element.
+        clip: bounds before scaling.
+        clip_scaled: bounds after scaling.
+        masked_joints: observed joints whose elements are set to zero.
+        zero_when_standing: zero while the command asks to stand.
+        value: the numbers of a ``constant``.
+    """
+
+    term: str
+    scale: tuple[float, ...] = (1.0,)
+    clip: tuple[float, float] | None = None
+    clip_scaled: tuple[float, float] | None = None
+    masked_joints: tuple[str, ...] = ()
+    zero_when_standing: bool = False
+    value: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class HistorySpec:
+    """How the frames of a block are stacked.
+
+    Attributes:
+        length: frames in the stack.
+        layout: ``term_major``: all frames of the first term, then of the second; ``time_major``: frame after frame.
+        order: ``oldest_first`` or ``newest_first``.
+        first_fill: what stands for the frames before the first: ``first_frame`` or ``zeros``.
+        include_current: whether the newest frame in the stack is this step's or the one before.
+    """
+
+    length: int
+    layout: str = "term_major"
+    order: str = "oldest_first"
+    first_fill: str = "first_frame"
+    include_current: bool = True
+
+    def __post_init__(self) -> None:
+        if self.length < 1:
+            raise ConfigError(f"history length must be at least 1, found {self.length}")
+        for name, choices in (("layout", LAYOUTS), ("order", ORDERS), ("first_fill", FIRST_FILLS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f"history {name} must be one of {', '.join(choices)}, found '{getattr(self, name)}'")
+
+
+@dataclass(frozen=True)
+class BlockSpec:
+    """Terms that share a history; without one, terms that stand once.
+
+    Attributes:
+        terms: in the order of the vector.
+        history: how they are stacked, or None.
+    """
+
+    terms: tuple[TermSpec, ...]
+    history: HistorySpec | None = None
+
+
+@dataclass(frozen=True)
+class ObservationSpec:
+    """The whole vector.
+
+    Attributes:
+        joints: the observed joints, in the network's order.
+        default_position: what ``joint_pos_rel`` subtracts [rad; one for each observed joint].
+        blocks: in the order of the vector.
+        clip: bounds of the whole vector, or None.
+        stand_threshold: below this planar speed [m/s] and turn rate [rad/s] a command asks to stand.
+    """
+
+    joints: tuple[str, ...]
+    default_position: tuple[float, ...]
+    blocks: tuple[BlockSpec, ...]
+    clip: tuple[float, float] | None = None
+    stand_threshold: float = 0.01
+
+    def __post_init__(self) -> None:
+        refuse_repeated(self.joints, "observation", ConfigError)
+        if len(self.joints) != len(self.default_position):
+            raise ConfigError(
+                f"observation: {len(self.joints)} joints but {len(self.default_position)} default positions"
+            )
+
+    def term_names(self) -> tuple[str, ...]:
+        """Every term used, in order, with repetitions."""
+        return tuple(term.term for block in self.blocks for term in block.terms)
+
+
+class _BoundTerm:
+    """A `TermSpec` with its width, index arrays and bounds worked out."""
+
+    def __init__(self, spec: TermSpec, layout: TermLayout, joints: Sequence[str]) -> None:
+        term = find_term(spec.term)
+        self.name = spec.term
+        self.width = term.width(layout)
+        self._compute = term.compute
+        self._layout = layout
+        self._clip = spec.clip
+        self._clip_scaled = spec.clip_scaled
+        self._zero_when_standing = spec.zero_when_standing
+        if len(spec.scale) not in (1, self.width):
+            raise ConfigError(f"term '{spec.term}' has {self.width} elements, but scale has {len(spec.scale)}")
+        gain = np.broadcast_to(np.asarray(spec.scale, dtype=np.float64), (self.width,)).copy()
+        self._mask: BoolArray | None = None
+        if spec.masked_joints:
+            if self.width != len(joints):
+                raise ConfigError(f"term '{spec.term}' is not one number per observed joint; masked_joints cannot apply")
+            masked = indices_of(spec.masked_joints, joints, what=f"masked joint of term '{spec.term}'", where="the observed joints")
+            self._mask = np.zeros(self.width, dtype=bool)
+            self._mask[masked] = True
+        self._gain = None if np.all(gain == 1.0) else gain
+
+    def __call__(self, inputs: ObservationInput) -> FloatArray:
+        value = self._compute(inputs, self._layout)
+        if value.shape[-1] != self.width:
+            raise StateError(f"observation term '{self.name}' gave {value.shape[-1]} numbers, expected {self.width}")
+        if self._clip is not None:
+            value = np.clip(value, *self._clip)
+        if self._gain is not None:
+            value = value * self._gain
+        if self._clip_scaled is not None:
+            value = np.clip(value, *self._clip_scaled)
+        if self._mask is not None:
+            value = np.where(self._mask, 0.0, value)
+        if self._zero_when_standing:
+            still = is_standing(inputs.command, self._layout.stand_threshold)
+            value = np.where(still[..., None], 0.0, value)
+        return value
+
+
+class _BoundBlock:
+    """Terms bound to a robot, with the frames they remember (newest last)."""
+
+    def __init__(self, terms: list[_BoundTerm], history: HistorySpec | None, batch_shape: tuple[int, ...]) -> None:
+        self.terms = terms
+        self.history = history
+        self.frame_width = sum(term.width for term in terms)
+        self._edges = np.cumsum([0, *(term.width for term in terms)])
+        length = history.length if history else 1
+        self.width = self.frame_width * length
+        self._frames = np.zeros((*batch_shape, length, self.frame_width))
+        self._empty: BoolArray = np.ones(batch_shape, dtype=bool)
+
+    def reset(self, which: BoolArray | None) -> None:
+        if which is None:
+            self._frames[...] = 0.0
+            self._empty[...] = True
+        else:
+            self._frames[which] = 0.0
+            self._empty |= which
+
+    def __call__(self, inputs: ObservationInput) -> FloatArray:
+        frame = np.concatenate([term(inputs) for term in self.terms], axis=-1)
+        if self.history is None:
+            return frame
+        if self.history.first_fill == "first_frame" and self._empty.any():
+            self._frames = np.where(self._empty[..., None, None], frame[..., None, :], self._frames)
+        self._empty[...] = False
+        if self.history.include_current:
+            self._push(frame)
+            return self._stack(self.history)
+        stacked = self._stack(self.history)
+        self._push(frame)
+        return stacked
+
+    def _push(self, frame: FloatArray) -> None:
+        self._frames[..., :-1, :] = self._frames[..., 1:, :]
+        self._frames[..., -1, :] = frame
+
+    def _stack(self, history: HistorySpec) -> FloatArray:
+        frames = self._frames if history.order == "oldest_first" else self._frames[..., ::-1, :]
+        batch = frames.shape[:-2]
+        if history.layout == "time_major":
+            return frames.reshape((*batch, self.width)).copy()
+        parts = [
+            frames[..., start:stop].reshape((*batch, -1))
+            for start, stop in zip(self._edges[:-1], self._edges[1:], strict=True)
+        ]
+        return np.concatenate(parts, axis=-1)
+
+
+class ObservationBuilder:
+    """An `ObservationSpec` bound to a robot's joint order; remembers the history.
+
+    Args:
+        spec: the observation.
+        robot_joints: joint names in the order of the states that will be given.
+        n_actions: width of the last action.
+        n_phases: phases of the gait clock.
+        batch_shape: leading axes of the states; ``()`` for one robot.
+
+    Raises:
+        ConfigError: a term is unknown, or a scale or mask does not fit it.
+        ContractError: the robot lacks an observed joint.
+    """
+
+    def __init__(
+        self,
+        spec: ObservationSpec,
+        robot_joints: Sequence[str],
+        *,
+        n_actions: int,
+        n_phases: int = 0,
+        batch_shape: tuple[int, ...] = (),
+    ) -> None:
+        self.spec = spec
+        joints = indices_of(spec.joints, robot_joints, what="observed joint", where="the robot")
+        default = np.asarray(spec.default_position, dtype=np.float64)
+
+        def bind(term: TermSpec) -> _BoundTerm:
+            value = np.asarray(term.value, dtype=np.float64)
+            layout = TermLayout(joints, default, n_actions, n_phases, value, spec.stand_threshold)
+            return _BoundTerm(term, layout, spec.joints)
+
+        self._blocks = [_BoundBlock([bind(t) for t in b.terms], b.history, batch_shape) for b in spec.blocks]
+        self.size = sum(block.width for block in self._blocks)
+        if self.size == 0:
+            raise ConfigError("observation: no term is given")
+
+    def reset(self, which: BoolArray | None = None) -> None:
+        """Forget the history, of all robots or those of a mask [Shape batch_shape]."""
+        for block in self._blocks:
+            block.reset(which)
+
+    def build(self, inputs: ObservationInput) -> Float32Array:
+        """The vector of this control step; call once a step, it advances the history.
+
+        Args:
+            inputs: state, command, last action and gait clock.
+
+        Returns:
+            What the network sees [Shape (..., size); float32].
+
+        Raises:
+            StateError: the vector holds NaN or Inf; names the term.
+        """
+        vector = np.concatenate([block(inputs) for block in self._blocks], axis=-1)
+        if not np.isfinite(vector).all():
+            raise StateError(f"observation term '{self._first_not_finite(inputs)}' is not finite")
+        if self.spec.clip is not None:
+            vector = np.clip(vector, *self.spec.clip)
+        return vector.astype(np.float32)
+
+    def _first_not_finite(self, inputs: ObservationInput) -> str:
+        for block in self._blocks:
+            for term in block.terms:
+                if not np.isfinite(term(inputs)).all():
+                    return term.name
+        return "history"
+
+    def labels(self) -> list[str]:
+        """A name for every element, such as ``joint_pos_rel[3]`` or ``base_ang_vel[0]@-2`` for two steps ago."""
+        names: list[str] = []
+        for block in self._blocks:
+            names += _block_labels(block)
+        return names
+
+
+def _block_labels(block: _BoundBlock) -> list[str]:
+    plain = [[f"{term.name}[{i}]" for i in range(term.width)] for term in block.terms]
+    if block.history is None:
+        return [label for term in plain for label in term]
+    newest = 0 if block.history.include_current else 1
+    ages = [newest + k for k in range(block.history.length)]
+    if block.history.order == "oldest_first":
+        ages.reverse()
+    if block.history.layout == "time_major":
+        return [f"{label}@-{age}" for age in ages for term in plain for label in term]
+    return [f"{label}@-{age}" for term in plain for age in ages for label in term]

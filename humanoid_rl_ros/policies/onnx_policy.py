@@ -1,0 +1,121 @@
+"""A policy stored as ONNX, run on one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from humanoid_rl_ros.core.arrays import Float32Array
+from humanoid_rl_ros.core.errors import PolicyError, did_you_mean
+
+
+class OnnxPolicy:
+    """One ONNX network.
+
+    Args:
+        path: the file; external data is looked for beside it.
+        observation_size, action_size: what the bundle says; checked against the file and by one call.
+        input_name, output_name: which tensors; empty when the file has only one that can be meant.
+        recurrent: for each input that carries state, the output that gives its next value.
+
+    Raises:
+        PolicyError: the file cannot be read, or its tensors do not fit.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        observation_size: int,
+        action_size: int,
+        input_name: str = "",
+        output_name: str = "",
+        recurrent: Mapping[str, str] | None = None,
+    ) -> None:
+        self._path = path
+        self._recurrent = dict(recurrent or {})
+        options = onnxruntime.SessionOptions()
+        # More threads than one steal the cores from the control loop and gain nothing on networks of this size.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 4  # what goes wrong is raised, in one line
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime raises a different type for each way a file can be wrong
+            raise PolicyError(f"{path}: onnxruntime refuses it: {' '.join(str(error).split())}") from None
+        inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
+        outputs = {tensor.name: tensor for tensor in self._session.get_outputs()}
+        self._input = self._pick(input_name, inputs, set(self._recurrent), "input")
+        self._output = self._pick(output_name, outputs, set(self._recurrent.values()), "output")
+        tensor = inputs[self._input]
+        if tensor.type != "tensor(float)":
+            raise PolicyError(f"{path}: input '{self._input}' is {tensor.type}, expected tensor(float)")
+        self._rank = len(tensor.shape)
+        width = tensor.shape[-1] if tensor.shape else None
+        if isinstance(width, int) and width != observation_size:
+            raise PolicyError(
+                f"{path}: input '{self._input}' takes {width} numbers, but the observation has {observation_size}"
+            )
+        if not 1 <= self._rank <= 3:
+            raise PolicyError(f"{path}: input '{self._input}' has {self._rank} axes, expected (batch, observation)")
+        self._shape = (1,) * (self._rank - 1) + (observation_size,)
+        self._action_size = action_size
+        self._fetch = [self._output, *self._recurrent.values()]
+        self._initial = {name: self._zeros(inputs, name) for name in self._recurrent}
+        self._state = dict(self._initial)
+        for name in inputs:
+            if name != self._input and name not in self._recurrent:
+                raise PolicyError(f"{path}: input '{name}' is given no value; list it under 'recurrent' in policy.yaml")
+        self.infer(np.zeros(observation_size, dtype=np.float32))
+        self.reset()
+
+    def _pick(self, wanted: str, tensors: Mapping[str, object], taken: set[str], what: str) -> str:
+        for name in taken:
+            if name not in tensors:
+                raise PolicyError(f"{self._path}: no {what} named '{name}'; {did_you_mean(name, tensors)}")
+        if wanted:
+            if wanted not in tensors:
+                raise PolicyError(f"{self._path}: no {what} named '{wanted}'; {did_you_mean(wanted, tensors)}")
+            return wanted
+        free = [name for name in tensors if name not in taken]
+        if len(free) != 1:
+            raise PolicyError(f"{self._path}: say which {what} is meant in policy.yaml; the file has {', '.join(tensors)}")
+        return free[0]
+
+    def _zeros(self, inputs: Mapping[str, onnxruntime.NodeArg], name: str) -> Float32Array:
+        shape = [axis if isinstance(axis, int) else 1 for axis in inputs[name].shape]
+        return np.zeros(shape, dtype=np.float32)
+
+    def reset(self) -> None:
+        """Set the recurrent state to zero."""
+        self._state = dict(self._initial)
+
+    def infer(self, observation: Float32Array) -> Float32Array:
+        """The action for an observation.
+
+        Args:
+            observation: [Shape (obs,)].
+
+        Returns:
+            [Shape (act,)].
+
+        Raises:
+            PolicyError: the network fails or gives the wrong number of values.
+        """
+        feed = {self._input: observation.reshape(self._shape), **self._state}
+        try:
+            action, *state = self._session.run(self._fetch, feed)
+        except Exception as error:  # onnxruntime's own exception types are not exported
+            raise PolicyError(f"{self._path}: inference failed: {' '.join(str(error).split())}") from None
+        if self._recurrent:
+            self._state = dict(zip(self._recurrent, state, strict=True))
+        if action.size != self._action_size:
+            raise PolicyError(
+                f"{self._path}: output '{self._output}' gives {action.size} numbers, but {self._action_size} joints are driven"
+            )
+        return np.asarray(action, dtype=np.float32).reshape(self._action_size)
