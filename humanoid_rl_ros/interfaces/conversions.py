@@ -1,0 +1,203 @@
+"""Messages ↔ core types. The only place that knows ROS's xyzw, its stamps and its parallel arrays."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Sequence
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from geometry_msgs.msg import Twist, TwistStamped
+from nav_msgs.msg import Odometry
+from sensor_msgs.msg import Imu, JointState
+from std_msgs.msg import Float32MultiArray, Float64MultiArray, MultiArrayDimension
+
+from humanoid_rl_ros.core import rotations
+from humanoid_rl_ros.core.arrays import Float32Array, FloatArray
+from humanoid_rl_ros.core.errors import StateError
+from humanoid_rl_ros.core.joints import JointMatcher
+from humanoid_rl_ros.core.pairing import ImuSample, JointSample
+from humanoid_rl_ros.core.state import JointEffort, VelocityCommand
+
+NANOSECONDS = 1_000_000_000
+
+
+def stamp_to_ns(stamp: Time) -> int:
+    """A ROS stamp as integer nanoseconds."""
+    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+
+
+def ns_to_stamp(time_ns: int) -> Time:
+    """Integer nanoseconds as a ROS stamp."""
+    seconds, nanoseconds = divmod(time_ns, NANOSECONDS)
+    return Time(sec=seconds, nanosec=nanoseconds)
+
+
+def _named(values: Sequence[float], names: Sequence[str], permutation: np.ndarray, what: str) -> FloatArray:
+    array_ = np.asarray(values, dtype=np.float64)
+    if array_.size != len(names):
+        raise StateError(f"joint state has {len(names)} names but {array_.size} values of {what}")
+    ordered: FloatArray = array_[permutation]
+    # The sum is finite exactly when every element is (or two Infs of one sign overflow, which is not finite either).
+    if not np.isfinite(ordered).all():
+        bad = permutation[int(np.flatnonzero(~np.isfinite(ordered))[0])]
+        raise StateError(f"{what} of joint '{names[bad]}' is {array_[bad]}")
+    return ordered
+
+
+def joint_sample(message: JointState, matcher: JointMatcher) -> JointSample:
+    """Positions and velocities in the robot's order.
+
+    Args:
+        message: joints in any order; `effort` is not read.
+        matcher: the robot's joints.
+
+    Returns:
+        [rad; Shape (n,)], [rad/s; Shape (n,)].
+
+    Raises:
+        StateError: a joint is missing, unknown or listed twice, the arrays differ in length, or a value is NaN or Inf.
+    """
+    permutation = matcher.permutation(message.name)
+    return JointSample(
+        stamp_to_ns(message.header.stamp),
+        _named(message.position, message.name, permutation, "position"),
+        _named(message.velocity, message.name, permutation, "velocity"),
+    )
+
+
+def effort_of(message: JointState, matcher: JointMatcher) -> JointEffort:
+    """Efforts in the robot's order; NaN and Inf are passed on for the monitor to count.
+
+    Raises:
+        StateError: a joint is missing, unknown or listed twice, or the arrays differ in length.
+    """
+    permutation = matcher.permutation(message.name)
+    values = np.asarray(message.effort, dtype=np.float64)
+    if values.size != len(message.name):
+        raise StateError(f"joint effort has {len(message.name)} names but {values.size} values")
+    return JointEffort(stamp_to_ns(message.header.stamp), values[permutation])
+
+
+def imu_sample(message: Imu) -> ImuSample:
+    """Orientation, rates and acceleration.
+
+    Raises:
+        StateError: the IMU says it has no orientation or no rates, a value is NaN or Inf, or the quaternion is not unit.
+    """
+    if message.orientation_covariance[0] == -1.0:
+        raise StateError("the IMU gives no orientation (orientation_covariance[0] is -1)")
+    if message.angular_velocity_covariance[0] == -1.0:
+        raise StateError("the IMU gives no angular velocity (angular_velocity_covariance[0] is -1)")
+    q, w, a = message.orientation, message.angular_velocity, message.linear_acceleration
+    values = np.array([q.w, q.x, q.y, q.z, w.x, w.y, w.z, a.x, a.y, a.z])
+    if message.linear_acceleration_covariance[0] == -1.0:
+        values[7:] = 0.0
+    if not np.isfinite(values).all():
+        names = ("orientation", "angular_velocity", "linear_acceleration")
+        first = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise StateError(f"IMU {names[0 if first < 4 else 1 if first < 7 else 2]} is not finite")
+    return ImuSample(stamp_to_ns(message.header.stamp), rotations.unit(values[:4]), values[4:7], values[7:])
+
+
+def velocity_command(message: Twist | TwistStamped) -> VelocityCommand:
+    """The planar part of a twist.
+
+    Raises:
+        StateError: a component is NaN or Inf.
+    """
+    twist = message.twist if isinstance(message, TwistStamped) else message
+    command = VelocityCommand(twist.linear.x, twist.linear.y, twist.angular.z)
+    if not np.isfinite(command.as_array()).all():
+        raise StateError(f"velocity command is not finite: {command}")
+    return command
+
+
+def _doubles(values: FloatArray) -> array[float]:
+    # array.array passes the generated setters without a check of every element.
+    out = array("d")
+    out.frombytes(np.ascontiguousarray(values, dtype=np.float64).tobytes())
+    return out
+
+
+def effort_message(effort: JointEffort, joint_names: list[str], frame_id: str = "") -> JointState:
+    """Names and efforts, stamped with the state they answer."""
+    message = JointState()
+    message.header.stamp = ns_to_stamp(effort.stamp_ns)
+    message.header.frame_id = frame_id
+    message.name = joint_names
+    message.effort = _doubles(effort.effort)
+    return message
+
+
+def command_array(effort: JointEffort) -> Float64MultiArray:
+    """What ros2_control's effort controllers take: efforts in the robot's order."""
+    message = Float64MultiArray()
+    message.data = _doubles(effort.effort)
+    return message
+
+
+def joint_state_message(
+    stamp_ns: int, joint_names: list[str], position: FloatArray, velocity: FloatArray, effort: FloatArray
+) -> JointState:
+    """A complete joint state."""
+    message = JointState()
+    message.header.stamp = ns_to_stamp(stamp_ns)
+    message.name = joint_names
+    message.position = _doubles(position)
+    message.velocity = _doubles(velocity)
+    message.effort = _doubles(effort)
+    return message
+
+
+def imu_message(stamp_ns: int, frame_id: str, sample: ImuSample) -> Imu:
+    """An IMU message; covariances zero, which says unknown."""
+    message = Imu()
+    message.header.stamp = ns_to_stamp(stamp_ns)
+    message.header.frame_id = frame_id
+    w, x, y, z = map(float, sample.orientation)
+    message.orientation.x, message.orientation.y, message.orientation.z, message.orientation.w = x, y, z, w
+    rates, force = message.angular_velocity, message.linear_acceleration
+    rates.x, rates.y, rates.z = map(float, sample.angular_velocity)
+    force.x, force.y, force.z = map(float, sample.linear_acceleration)
+    return message
+
+
+def float32_array(values: Float32Array, label: str) -> Float32MultiArray:
+    """A vector for the bag, labelled."""
+    message = Float32MultiArray()
+    message.layout.dim = [MultiArrayDimension(label=label, size=len(values), stride=len(values))]
+    out = array("f")
+    out.frombytes(np.ascontiguousarray(values, dtype=np.float32).tobytes())
+    message.data = out
+    return message
+
+
+def odometry_message(
+    stamp_ns: int,
+    frames: tuple[str, str],
+    position: FloatArray,
+    orientation: FloatArray,
+    linear_velocity: FloatArray,
+    angular_velocity: FloatArray,
+) -> Odometry:
+    """Pose in the world and velocity in the base frame, as nav_msgs wants them.
+
+    Args:
+        stamp_ns: time [ns].
+        frames: world and base frame ids.
+        position: [m; world; Shape (3,)].
+        orientation: [wxyz; Shape (4,)].
+        linear_velocity: [m/s; base frame; Shape (3,)].
+        angular_velocity: [rad/s; base frame; Shape (3,)].
+    """
+    message = Odometry()
+    message.header.stamp = ns_to_stamp(stamp_ns)
+    message.header.frame_id, message.child_frame_id = frames
+    pose, twist = message.pose.pose, message.twist.twist
+    pose.position.x, pose.position.y, pose.position.z = map(float, position)
+    w, x, y, z = map(float, orientation)
+    pose.orientation.x, pose.orientation.y, pose.orientation.z, pose.orientation.w = x, y, z, w
+    twist.linear.x, twist.linear.y, twist.linear.z = map(float, linear_velocity)
+    twist.angular.x, twist.angular.y, twist.angular.z = map(float, angular_velocity)
+    return message

@@ -1,0 +1,250 @@
+"""What the three nodes share: a lifecycle that says what went wrong, diagnostics, and a quiet end."""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from rclpy.clock import Clock, ClockType
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.exceptions import ParameterException
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.logging import get_logger
+from rclpy.signals import SignalHandlerOptions
+
+from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.interfaces.topics import DIAGNOSTICS, Topic
+from humanoid_rl_ros.nodes.parameters import declare, read
+from humanoid_rl_ros.nodes.quality import qos
+
+SPIN_TIMEOUT_S = 0.1
+SHUTDOWN_LIMIT_S = 1.0
+
+
+class ManagedNode(LifecycleNode):
+    """A lifecycle node whose transitions are four plain methods that raise `HumanoidError` when they cannot.
+
+    Subclasses give `setup`, `start`, `stop`, `release`, `diagnose`, and what they do last in `finish`.
+
+    Args:
+        name: node name.
+        parameters: the dataclass whose fields are its parameters.
+        options: passed on to `rclpy.lifecycle.LifecycleNode`.
+    """
+
+    def __init__(self, name: str, parameters: type[Any], **options: Any) -> None:
+        super().__init__(name, **options)
+        self._parameters_type = parameters
+        declare(self, parameters)
+        self.running = False
+        self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._entities: list[tuple[Callable[[Any], Any], Any]] = []
+        self._diagnostics: Any = None
+
+    # What a subclass gives.
+
+    def setup(self, parameters: Any) -> None:
+        """Load and check everything; create publishers, subscriptions, services, timers."""
+        raise NotImplementedError
+
+    def start(self) -> None:
+        """Start output."""
+
+    def stop(self) -> None:
+        """Stop output; leave the robot damped."""
+
+    def release(self) -> None:
+        """Forget what `setup` loaded."""
+
+    def diagnose(self) -> DiagnosticStatus | None:
+        """The node's line on /diagnostics."""
+        return None
+
+    def finish(self) -> bool:
+        """Called again and again at the end, between spins, until it returns True or a second has passed."""
+        return True
+
+    # Entities that live from configure to cleanup.
+
+    def publish_on(self, topic: Topic, name: str = "", kind: Any = None) -> Any:
+        """A publisher of a topic of the table."""
+        publisher = self.create_publisher(kind or topic.type, name or topic.name, qos(topic))
+        self._entities.append((self.destroy_publisher, publisher))
+        return publisher
+
+    def subscribe_to(self, topic: Topic, callback: Callable[[Any], None], *, name: str = "", kind: Any = None) -> Any:
+        """A subscription to a topic of the table."""
+        subscription = self.create_subscription(kind or topic.type, name or topic.name, callback, qos(topic))
+        self._entities.append((self.destroy_subscription, subscription))
+        return subscription
+
+    def serve(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> None:
+        """A service."""
+        self._entities.append((self.destroy_service, self.create_service(kind, name, callback)))
+
+    def every(self, period: float, callback: Callable[[], None]) -> None:
+        """A timer on the steady clock: simulated time may stand still, a watchdog must not."""
+        timer = self.create_timer(period, callback, clock=self.steady_clock)
+        self._entities.append((self.destroy_timer, timer))
+
+    def warn_about(self, text: str) -> None:
+        """Log a refused message, at most once a second."""
+        self.get_logger().error(text, throttle_duration_sec=1.0)
+
+    # Transitions.
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Load and check; a HumanoidError leaves the node unconfigured with one line in the log."""
+        return self._transition("configure", self._configure)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Start output."""
+        return self._transition("activate", self._activate)
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Stop output and leave the robot damped."""
+        return self._transition("deactivate", self._deactivate)
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Forget everything loaded."""
+        return self._transition("cleanup", self._release)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Leave the robot damped and forget everything."""
+        return self._transition("shutdown", self._shut_down)
+
+    def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """After an exception in a transition: back to unconfigured."""
+        return self._transition("recover", self._shut_down)
+
+    def _transition(self, name: str, action: Callable[[], None]) -> TransitionCallbackReturn:
+        try:
+            action()
+        except HumanoidError as error:
+            self.get_logger().error(f"cannot {name}: {error}")
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # rclpy would swallow it without a word
+            self.get_logger().error(f"cannot {name}: {type(error).__name__}: {error}")
+            self.get_logger().debug(traceback.format_exc())
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def _configure(self) -> None:
+        parameters = read(self, self._parameters_type)
+        self._diagnostics = self.publish_on(DIAGNOSTICS)
+        try:
+            self.setup(parameters)
+        except Exception:
+            self._release()
+            raise
+        self.every(parameters.diagnostics_period, self.send_diagnostics)
+
+    def _activate(self) -> None:
+        self.start()
+        self.running = True
+        # Everything loaded so far stays; the collector need not walk it again in the middle of a control step.
+        gc.collect()
+        gc.freeze()
+
+    def _deactivate(self) -> None:
+        self.running = False
+        self.stop()
+        self.send_diagnostics()
+
+    def _release(self) -> None:
+        self.release()
+        for destroy, entity in reversed(self._entities):
+            destroy(entity)
+        self._entities.clear()
+        self._diagnostics = None
+
+    def _shut_down(self) -> None:
+        if self.running:
+            self._deactivate()
+        self._release()
+
+    def send_diagnostics(self) -> None:
+        """Publish the node's line now."""
+        line = self.diagnose()
+        if line is not None and self._diagnostics is not None:
+            message = DiagnosticArray(status=[line])
+            message.header.stamp = self.get_clock().now().to_msg()
+            self._diagnostics.publish(message)
+
+    def autostart(self) -> bool:
+        """Configure and activate if the parameter asks for it.
+
+        Returns:
+            Whether the node is where it was asked to be.
+        """
+        if not self.get_parameter("autostart").value:
+            self.get_logger().info(
+                f"waiting for its lifecycle: ros2 lifecycle set {self.get_fully_qualified_name()} configure, then activate"
+                " (or start it with autostart:=true)"
+            )
+            return True
+        success = TransitionCallbackReturn.SUCCESS
+        return self.trigger_configure() == success and self.trigger_activate() == success
+
+
+def make_executor() -> Any:
+    """The fastest executor this rclpy has.
+
+    Only its `spin_once` is used: `spin` of the events executor does not return to Python for signals.
+    """
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # Humble, Iron
+        return SingleThreadedExecutor()
+    return EventsExecutor()
+
+
+def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
+    """Run a node until SIGINT or SIGTERM.
+
+    Signals are handled here and not by rclpy, whose handler would take the publishers away before the last damping
+    effort is sent.
+
+    Args:
+        make: makes the node.
+        args: command line; None for the process's own.
+
+    Returns:
+        Exit status: 0 after a signal, 1 when the node could not start.
+    """
+    ended: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda received, _frame: ended.append(received))
+    rclpy.init(args=sys.argv if args is None else args, signal_handler_options=SignalHandlerOptions.NO)
+    executor = make_executor()
+    node: ManagedNode | None = None
+    try:
+        try:
+            node = make()
+        except (HumanoidError, ValueError, ParameterException) as error:
+            get_logger("humanoid_rl_ros").error(f"cannot start: {' '.join(str(error).split())}")
+            return 1
+        executor.add_node(node)
+        if not node.autostart():
+            return 1
+        while not ended:
+            executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
+        until = time.monotonic() + SHUTDOWN_LIMIT_S
+        while not node.finish() and time.monotonic() < until:
+            executor.spin_once(timeout_sec=0.005)
+        return 0
+    except ExternalShutdownException:
+        return 0
+    finally:
+        if node is not None:
+            executor.remove_node(node)
+            node.destroy_node()
+        executor.shutdown()
+        rclpy.try_shutdown()

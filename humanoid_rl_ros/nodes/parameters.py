@@ -1,0 +1,179 @@
+"""Parameters of the nodes: declared with text, range and read-only flag, read into frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, TypeVar
+
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from humanoid_rl_ros.core.errors import ConfigError
+
+Parameters = TypeVar("Parameters")
+
+
+def parameter(
+    default: Any,
+    description: str,
+    *,
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    read_only: bool = True,
+) -> Any:
+    """A dataclass field that becomes a ROS parameter.
+
+    Args:
+        default: value when nobody sets it.
+        description: what `ros2 param describe` shows.
+        least, most: range of a number; both or neither.
+        choices: words allowed.
+        read_only: whether it is fixed when the node starts.
+
+    Returns:
+        The field.
+    """
+    metadata = {"description": description, "least": least, "most": most, "choices": choices, "read_only": read_only}
+    if isinstance(default, list):
+        return field(default_factory=lambda: list(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+def _default(item: Field[Any]) -> Any:
+    return item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]  # one is set
+
+
+def _descriptor(item: Field[Any]) -> ParameterDescriptor:
+    meta = item.metadata
+    text = meta["description"] + (f" One of: {', '.join(meta['choices'])}." if meta["choices"] else "")
+    descriptor = ParameterDescriptor(description=text, read_only=meta["read_only"])
+    if meta["choices"]:
+        descriptor.additional_constraints = f"one of {', '.join(meta['choices'])}"
+    if meta["least"] is not None:
+        if isinstance(_default(item), int):
+            descriptor.integer_range = [IntegerRange(from_value=int(meta["least"]), to_value=int(meta["most"]), step=1)]
+        else:
+            descriptor.floating_point_range = [
+                FloatingPointRange(from_value=float(meta["least"]), to_value=float(meta["most"]), step=0.0)
+            ]
+    return descriptor
+
+
+def declare(node: Node, kind: type[Any]) -> None:
+    """Declare every field of a parameter dataclass on a node.
+
+    Raises:
+        rclpy's own errors, naming the parameter, when a value given at start has the wrong type or is out of range.
+    """
+    for item in fields(kind):
+        default = _default(item)
+        # An empty list has no element type to infer; every list here is of doubles, and unset means empty.
+        value = Parameter.Type.DOUBLE_ARRAY if default == [] else default
+        node.declare_parameter(item.name, value, _descriptor(item))
+
+
+def read(node: Node, kind: type[Parameters]) -> Parameters:
+    """The values now.
+
+    Raises:
+        ConfigError: a word is not among the choices.
+    """
+    values: dict[str, Any] = {}
+    for item in fields(kind):  # type: ignore[arg-type]  # a dataclass by contract of this module
+        default = _default(item)
+        value = node.get_parameter_or(item.name, Parameter(item.name, value=default)).value if default == [] else (
+            node.get_parameter(item.name).value
+        )
+        if item.metadata["choices"] and value not in item.metadata["choices"]:
+            raise ConfigError(
+                f"parameter '{item.name}' must be one of {', '.join(item.metadata['choices'])}, found '{value}'"
+            )
+        values[item.name] = list(value) if isinstance(default, list) else value
+    return kind(**values)
+
+
+MODES = ("realtime", "lockstep")
+COMMAND_TYPES = ("float64_multi_array", "joint_state")
+
+
+@dataclass(frozen=True)
+class PolicyParameters:
+    """Parameters of `policy_node`."""
+
+    robot: str = parameter("", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
+    policy: str = parameter("", "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle.")
+    mode: str = parameter("realtime", "How joint states and IMU messages are paired.", choices=MODES)
+    entry_blend: float = parameter(
+        -1.0, "Time to take over from the measured pose [s]; negative: the bundle's own.", least=-1.0, most=60.0
+    )
+    velocity_command: list[float] = parameter(
+        [0.0, 0.0, 0.0],
+        "Velocity asked for while cmd_vel is not used: linear x, y [m/s], angular z [rad/s]. For demonstrations and tests.",
+    )
+    use_cmd_vel: bool = parameter(True, "Whether to follow the cmd_vel topic; otherwise velocity_command is followed.")
+    command_type: str = parameter("twist_stamped", "Message type of cmd_vel.", choices=("twist_stamped", "twist"))
+    command_timeout: float = parameter(
+        0.5, "Age of the last cmd_vel after which zero velocity is followed [s].", least=0.05, most=10.0
+    )
+    base_velocity_topic: str = parameter(
+        "", "nav_msgs/Odometry topic of an estimator of the base's velocity, for policies that observe it; empty for none."
+    )
+    publish_observation: bool = parameter(True, "Whether to publish what the network saw and said.")
+    diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
+    autostart: bool = parameter(False, "Whether the node configures and activates itself.")
+
+
+@dataclass(frozen=True)
+class SafetyParameters:
+    """Parameters of `safety_monitor_node`."""
+
+    robot: str = parameter("", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
+    limits: str = parameter("", "Safety YAML; empty for the shipped one.")
+    mode: str = parameter("realtime", "How joint states and IMU messages are paired.", choices=MODES)
+    command_type: str = parameter(
+        "float64_multi_array", "Message type of the joint commands; lock-step needs joint_state.", choices=COMMAND_TYPES
+    )
+    auto_arm: bool = parameter(False, "Arm by itself the first time it is READY. For simulation only.")
+    lockstep_timeout: float = parameter(
+        5.0, "In lock-step, wall time without a policy effort after which damping begins [s].", least=0.1, most=600.0
+    )
+    diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
+    autostart: bool = parameter(False, "Whether the node configures and activates itself.")
+
+
+@dataclass(frozen=True)
+class SimulationParameters:
+    """Parameters of `simulation_bridge_node`."""
+
+    robot: str = parameter("", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
+    mode: str = parameter("realtime", "Step by the wall clock, or wait for each command.", choices=MODES)
+    command_type: str = parameter(
+        "float64_multi_array", "Message type of the joint commands; lock-step needs joint_state.", choices=COMMAND_TYPES
+    )
+    state_rate: float = parameter(500.0, "Rate of joint states in simulated time [Hz].", least=10.0, most=5000.0)
+    physics_timestep: float = parameter(
+        0.0, "Physics time step [s]; 0: the largest up to 2 ms that divides the state period.", least=0.0, most=0.02
+    )
+    initial_position: list[float] = parameter([], "Pose at reset, in the robot's joint order [rad]; empty: its default pose.")
+    hold_until_armed: bool = parameter(
+        True, "Whether the robot is held where it stands, as by a gantry, until a command comes from an armed monitor."
+    )
+    command_timeout: float = parameter(
+        0.1, "Age of the last command after which the motors damp by themselves [s].", least=0.005, most=10.0
+    )
+    lockstep_timeout: float = parameter(
+        5.0, "In lock-step, wall time without the awaited command after which the motors damp [s].", least=0.1, most=600.0
+    )
+    stop_after: float = parameter(
+        0.0, "Simulated time after release at which the simulation pauses [s]; 0: never.", least=0.0, most=1e6
+    )
+    publish_clock: bool = parameter(True, "Whether to publish /clock.")
+    publish_tf: bool = parameter(True, "Whether to publish the base's transform, where tf2_msgs is installed.")
+    odometry_rate: float = parameter(50.0, "Rate of the ground-truth odometry in simulated time [Hz].", least=1.0, most=5000.0)
+    base_frame: str = parameter("base_link", "Frame id of the robot's base.")
+    odometry_frame: str = parameter("odom", "Frame id of the world.")
+    seed: int = parameter(-1, "Seed of the small perturbation at reset; negative: none.", least=-1, most=2**31 - 1)
+    diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
+    autostart: bool = parameter(False, "Whether the node configures and activates itself.")

@@ -1,0 +1,287 @@
+"""safety_monitor_node: the only publisher of joint commands; every effort passes the monitor, or damping goes out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from diagnostic_msgs.msg import DiagnosticStatus
+from sensor_msgs.msg import Imu, JointState
+from std_srvs.srv import SetBool, Trigger
+
+from humanoid_rl_ros.core.errors import ConfigError, StateError
+from humanoid_rl_ros.core.joints import JointMatcher
+from humanoid_rl_ros.core.pairing import StatePairing
+from humanoid_rl_ros.core.state import JointEffort, RobotState
+from humanoid_rl_ros.interfaces import conversions, topics
+from humanoid_rl_ros.interfaces.status import safety_status_message
+from humanoid_rl_ros.nodes.base import ManagedNode, run_node
+from humanoid_rl_ros.nodes.parameters import SafetyParameters
+from humanoid_rl_ros.resources import find_robot, safety_file
+from humanoid_rl_ros.safety.checks import Violation, check_publishers
+from humanoid_rl_ros.safety.limits import load_safety_limits
+from humanoid_rl_ros.safety.monitor import SafetyMonitor, SafetyState
+
+TICK_PERIOD_S = 0.01
+GRAPH_PERIOD_S = 0.2
+SHUTDOWN_DAMPING_S = 0.2
+
+
+class SafetyMonitorNode(ManagedNode):
+    """Converts, asks the monitor, publishes.
+
+    From its first activation on, also when deactivated, it answers every state: with the policy's effort while ACTIVE,
+    with damping otherwise. In lock-step the monitor's clock is the stamp of the state, so that a run does not depend
+    on the machine; a wall-clock watchdog notices a policy that has died.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("safety_monitor", SafetyParameters, **options)
+        self._monitor: SafetyMonitor | None = None
+        self._answers = False
+
+    def setup(self, parameters: SafetyParameters) -> None:
+        """Load robot and limits."""
+        self._lockstep = parameters.mode == "lockstep"
+        if self._lockstep and parameters.command_type != "joint_state":
+            raise ConfigError("lock-step needs parameter command_type:=joint_state, whose messages carry stamps")
+        robot = find_robot(parameters.robot)
+        limits = load_safety_limits(safety_file(parameters.limits))
+        self._robot = robot
+        self._joint_names = list(robot.joint_names)
+        self._auto_arm = parameters.auto_arm
+        self._lockstep_timeout_ns = round(parameters.lockstep_timeout * 1e9)
+        self._state_matcher = JointMatcher(robot.joint_names, robot.ignored_joints)
+        self._effort_matcher = JointMatcher(robot.joint_names)
+        clock_may_reset = bool(self.get_parameter("use_sim_time").value)
+        self._pairing = StatePairing(exact=self._lockstep, clock_may_reset=clock_may_reset)
+        self._imu_seen_ns: int | None = None
+        self._imu_stamp_ns: int | None = None
+        self._state: RobotState | None = None
+        self._pending: deque[JointEffort] = deque(maxlen=1)
+        self._answered_ns = time.monotonic_ns()
+        self._graph_checked_ns = 0
+        self._shown: tuple[SafetyState, str, int] | None = None
+        self._ending_ns: int | None = None
+        self._stamped = parameters.command_type == "joint_state"
+        kind = JointState if self._stamped else None
+        self._command = self.publish_on(topics.JOINT_COMMAND, kind=kind)
+        self._status = self.publish_on(topics.SAFETY_STATUS)
+        self._monitor = SafetyMonitor(robot, limits)
+        self.subscribe_to(topics.IMU, self._on_imu)
+        self.subscribe_to(topics.JOINT_STATES, self._on_joint_state)
+        self.subscribe_to(topics.POLICY_EFFORT, self._on_effort)
+        self.serve(SetBool, topics.SAFETY_ARM, self._arm)
+        self.serve(Trigger, topics.SAFETY_RESET, self._reset)
+        self.serve(Trigger, topics.SAFETY_EMERGENCY_STOP, self._emergency_stop)
+        self.every(TICK_PERIOD_S, self._tick)
+        self._show_status()
+
+    def start(self) -> None:
+        """Answer states from now on."""
+        self._answers = True
+
+    def stop(self) -> None:
+        """Disarm; damping goes on."""
+        if self._monitor is not None:
+            self._monitor.disarm(self._now_ns())
+            if self._state is not None:
+                self._send(self._monitor.observe(self._now_ns(), self._state))
+            self._show_status()
+
+    def release(self) -> None:
+        """Send zero effort last: nobody will answer the next state."""
+        if self._answers and self._monitor is not None:
+            self._send(self._monitor.farewell())
+        self._monitor = None
+        self._answers = False
+
+    def finish(self) -> bool:
+        """Damp a little longer, then send zero effort."""
+        if self._monitor is None or not self._answers:
+            return True
+        if self._ending_ns is None:
+            self._ending_ns = time.monotonic_ns()
+            self.running = False
+            self.stop()
+        if time.monotonic_ns() - self._ending_ns < SHUTDOWN_DAMPING_S * 1e9:
+            return False
+        self._send(self._monitor.farewell())
+        self._answers = False
+        return True
+
+    def _now_ns(self) -> int:
+        """The monitor's clock: the state's stamp in lock-step, else the monotonic clock."""
+        if not self._lockstep:
+            return time.monotonic_ns()
+        return 0 if self._state is None else self._state.stamp_ns
+
+    # Messages in.
+
+    def _on_joint_state(self, message: JointState) -> None:
+        if self._monitor is None:
+            return
+        try:
+            state = self._pairing.add_joints(conversions.joint_sample(message, self._state_matcher))
+        except StateError as error:
+            self._refuse(f"joint state refused: {error}")
+            return
+        self._on_state(state)
+
+    def _on_imu(self, message: Imu) -> None:
+        if self._monitor is None:
+            return
+        try:
+            sample = conversions.imu_sample(message)
+            state = self._pairing.add_imu(sample)
+        except StateError as error:
+            self._refuse(f"IMU message refused: {error}")
+            return
+        if sample.stamp_ns != self._imu_stamp_ns:  # a repeated measurement is not a fresh one
+            self._imu_stamp_ns = sample.stamp_ns
+            self._imu_seen_ns = time.monotonic_ns()
+        self._on_state(state)
+
+    def _on_state(self, state: RobotState | None) -> None:
+        monitor = self._monitor
+        if state is None or monitor is None:
+            return
+        previous, self._state = self._state, state
+        if previous is not None and state.stamp_ns < previous.stamp_ns:
+            monitor.restart()
+        elif previous is not None and state.stamp_ns == previous.stamp_ns and not self._lockstep:
+            return
+        now_ns = self._now_ns()
+        self._send(monitor.observe(now_ns, state, imu_seen_ns=now_ns if self._lockstep else self._imu_seen_ns))
+        if self._pending and self._pending[0].stamp_ns == state.stamp_ns:
+            self._judge(monitor, self._pending.popleft())
+        self._show_status()
+
+    def _on_effort(self, message: JointState) -> None:
+        monitor = self._monitor
+        if monitor is None:
+            return
+        try:
+            effort = conversions.effort_of(message, self._effort_matcher)
+        except StateError as error:
+            self._refuse(f"policy effort refused: {error}")
+            return
+        if message.header.frame_id == topics.STANDBY:
+            monitor.heartbeat(self._now_ns())
+        elif self._lockstep and (self._state is None or self._state.stamp_ns != effort.stamp_ns):
+            self._pending.append(effort)  # it came before the state it answers
+        else:
+            self._judge(monitor, effort)
+        self._show_status()
+
+    def _judge(self, monitor: SafetyMonitor, effort: JointEffort) -> None:
+        if self._lockstep:
+            self._answered_ns = time.monotonic_ns()
+        self._send(monitor.judge(self._now_ns(), effort))
+
+    def _refuse(self, text: str) -> None:
+        if self._monitor is not None:
+            self._monitor.reject(text)
+        self.warn_about(text)
+
+    # Time passing.
+
+    def _tick(self) -> None:
+        monitor = self._monitor
+        if monitor is None:
+            return
+        wall_ns = time.monotonic_ns()
+        if wall_ns - self._graph_checked_ns > GRAPH_PERIOD_S * 1e9:
+            self._graph_checked_ns = wall_ns
+            monitor.report(self._second_publisher())
+        if self._lockstep:
+            self._watch_lockstep(monitor, wall_ns)
+        else:
+            self._send(monitor.tick(wall_ns))
+        if self._auto_arm and self.running and monitor.status.state is SafetyState.READY:
+            self._auto_arm = False
+            monitor.arm(self._now_ns())
+        self._show_status()
+
+    def _second_publisher(self) -> Violation | None:
+        effort, command = topics.POLICY_EFFORT.name, topics.JOINT_COMMAND.name
+        found = check_publishers("second_policy", effort, self.count_publishers(effort))
+        return found or check_publishers("second_commander", command, self.count_publishers(command))
+
+    def _watch_lockstep(self, monitor: SafetyMonitor, wall_ns: int) -> None:
+        """Simulated time stands still when the policy dies, so only the wall clock can tell."""
+        if monitor.status.state is not SafetyState.ACTIVE:
+            self._answered_ns = wall_ns
+        elif wall_ns - self._answered_ns > self._lockstep_timeout_ns:
+            seconds = (wall_ns - self._answered_ns) * 1e-9
+            monitor.report(Violation("command_timeout", f"no policy effort for {seconds:.1f} s of wall time"))
+            monitor.report(None)
+            if self._state is not None:
+                self._send(monitor.observe(self._now_ns(), self._state))
+
+    # Messages out.
+
+    def _send(self, effort: JointEffort | None) -> None:
+        if effort is None or not self._answers or self._monitor is None:
+            return
+        if self._stamped:
+            state = self._monitor.status.state.value
+            self._command.publish(conversions.effort_message(effort, self._joint_names, state))
+        else:
+            self._command.publish(conversions.command_array(effort))
+
+    def _show_status(self) -> None:
+        if self._monitor is None:
+            return
+        status = self._monitor.status
+        now = (status.state, status.reason, status.counters.faults)
+        if now == self._shown:
+            return
+        if self._shown is not None and status.counters.faults > self._shown[2]:
+            self.get_logger().error(f"fault: {status.last_fault}")
+        self._shown = now
+        self.get_logger().info(f"{status.state.value}{': ' + status.text if status.text else ''}")
+        self._status.publish(safety_status_message(status, "safety_monitor", self._robot.name))
+
+    # Services.
+
+    def _arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        assert self._monitor is not None
+        if not request.data:
+            response.success, response.message = self._monitor.disarm(self._now_ns())
+        elif not self.running:
+            response.success, response.message = False, "refused: the node is not activated"
+        else:
+            response.success, response.message = self._monitor.arm(self._now_ns())
+        self._show_status()
+        return response
+
+    def _reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        assert self._monitor is not None
+        response.success, response.message = self._monitor.reset(self._now_ns())
+        self._show_status()
+        return response
+
+    def _emergency_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        assert self._monitor is not None
+        response.success, response.message = self._monitor.emergency_stop(self._now_ns())
+        if self._state is not None:
+            self._send(self._monitor.observe(self._now_ns(), self._state))
+        self._show_status()
+        return response
+
+    def diagnose(self) -> DiagnosticStatus | None:
+        """State, reason, counters."""
+        if self._monitor is None:
+            return None
+        return safety_status_message(self._monitor.status, self.get_fully_qualified_name(), self._robot.name)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `safety_monitor_node`."""
+    return run_node(SafetyMonitorNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,315 @@
+"""simulation_bridge_node: a simulated humanoid behind the topics of a real one."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+from diagnostic_msgs.msg import DiagnosticStatus
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import SetBool, Trigger
+
+from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
+from humanoid_rl_ros.core.joints import JointMatcher
+from humanoid_rl_ros.core.pairing import ImuSample
+from humanoid_rl_ros.core.state import RobotState
+from humanoid_rl_ros.interfaces import conversions, topics
+from humanoid_rl_ros.interfaces.status import diagnostic, values_of
+from humanoid_rl_ros.nodes.base import ManagedNode, run_node
+from humanoid_rl_ros.nodes.parameters import SimulationParameters
+from humanoid_rl_ros.nodes.transforms import transform_publisher
+from humanoid_rl_ros.resources import find_robot
+from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
+
+ASK_AGAIN_S = 0.1
+WATCH_PERIOD_S = 0.02
+LARGEST_CATCH_UP = 20
+CLOCK_RATE_HZ = 100.0
+
+
+class SimulationBridgeNode(ManagedNode):
+    """Steps a `SimulationBackend` and speaks for its motors and sensors.
+
+    Lock-step: publishes a state and waits for the command with its stamp; asks again when none comes, since sensor
+    topics are best effort. Real time: steps by the wall clock with the latest command, and counts what came late.
+    When commands stop, the motors damp by themselves.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__("simulation_bridge", SimulationParameters, **options)
+        self._backend: MujocoBackend | None = None
+
+    def setup(self, parameters: SimulationParameters) -> None:
+        """Load the model and stand the robot on the floor."""
+        self._lockstep = parameters.mode == "lockstep"
+        if self._lockstep and parameters.command_type != "joint_state":
+            raise ConfigError("lock-step needs parameter command_type:=joint_state, whose messages carry stamps")
+        robot = find_robot(parameters.robot)
+        pose = np.array(parameters.initial_position) if parameters.initial_position else None
+        if pose is not None and pose.shape != (robot.n_joints,):
+            raise ConfigError(f"parameter 'initial_position' has {pose.size} numbers, the robot has {robot.n_joints} joints")
+        self._backend = MujocoBackend(
+            robot,
+            state_rate=parameters.state_rate,
+            timestep=parameters.physics_timestep or None,
+            initial_position=pose,
+        )
+        self._robot = robot
+        self._p = parameters
+        self._joint_names = list(robot.joint_names)
+        self._matcher = JointMatcher(robot.joint_names)
+        self._rng = np.random.default_rng(parameters.seed) if parameters.seed >= 0 else None
+        self._odometry_every = max(1, round(parameters.state_rate / parameters.odometry_rate))
+        self._clock_every = max(1, round(parameters.state_rate / CLOCK_RATE_HZ))
+        self._joint_states = self.publish_on(topics.JOINT_STATES)
+        self._imu = self.publish_on(topics.IMU)
+        self._odometry = self.publish_on(topics.ODOMETRY)
+        self._clock_publisher = self.publish_on(topics.CLOCK) if parameters.publish_clock else None
+        self._transform = transform_publisher(self.publish_on) if parameters.publish_tf else None
+        kind = JointState if parameters.command_type == "joint_state" else Float64MultiArray
+        callback = self._on_joint_command if kind is JointState else self._on_command_array
+        self.subscribe_to(topics.JOINT_COMMAND, callback, kind=kind)
+        self.subscribe_to(topics.SAFETY_STATUS, self._on_safety_status)
+        self.serve(Trigger, topics.SIMULATION_RESET, self._serve_reset)
+        self.serve(Trigger, topics.SIMULATION_STEP, self._serve_step)
+        self.serve(SetBool, topics.SIMULATION_PAUSE, self._serve_pause)
+        self.every(WATCH_PERIOD_S if self._lockstep else 1.0 / parameters.state_rate, self._watch if self._lockstep else self._run)
+        self._armed = False
+        self._refused = 0
+        self._late = 0
+        self._own_damping = 0
+        self._reset()
+
+    def _reset(self) -> None:
+        assert self._backend is not None
+        self._state = self._backend.reset(self._rng)
+        self._effort = np.zeros(self._robot.n_joints)
+        self._held = self._p.hold_until_armed
+        self._paused = False
+        self._steps = 0
+        self._released_ns: int | None = None
+        self._command_ns = time.monotonic_ns()
+        self._published_ns = 0
+        self._origin_ns = time.monotonic_ns()
+        self._due = 0
+        self._timed_out = False
+
+    def start(self) -> None:
+        """Publish the first state."""
+        self._command_ns = self._origin_ns = time.monotonic_ns()
+        self._due = 0
+        self._publish()
+
+    def stop(self) -> None:
+        """The motors damp; time stands still."""
+        if self._backend is not None:
+            self._effort = self._damping()
+            self._publish()
+
+    def release(self) -> None:
+        """Forget the model."""
+        self._backend = None
+
+    def finish(self) -> bool:
+        """The last effort on the motors is damping."""
+        if self.running:
+            self.running = False
+            self.stop()
+        return True
+
+    # Commands in.
+
+    def _on_joint_command(self, message: JointState) -> None:
+        try:
+            command = conversions.effort_of(message, self._matcher)
+            if not np.isfinite(command.effort).all():
+                raise StateError("an effort is not finite")
+        except StateError as error:
+            self._refuse(f"joint command refused: {error}")
+            return
+        self._on_command(command.effort, message.header.frame_id == topics.ACTIVE, command.stamp_ns)
+
+    def _on_command_array(self, message: Float64MultiArray) -> None:
+        effort = np.asarray(message.data, dtype=np.float64)
+        if effort.shape != (self._robot.n_joints,):
+            self._refuse(f"joint command refused: {effort.size} values for {self._robot.n_joints} joints")
+        elif not np.isfinite(effort).all():
+            self._refuse(f"joint command refused: effort of joint '{self._bad_joint(effort)}' is not finite")
+        else:
+            self._on_command(effort, self._armed, None)
+
+    def _bad_joint(self, effort: np.ndarray) -> str:
+        return self._joint_names[int(np.flatnonzero(~np.isfinite(effort))[0])]
+
+    def _on_command(self, effort: np.ndarray, armed: bool, stamp_ns: int | None) -> None:
+        if self._lockstep and stamp_ns != self._state.stamp_ns:
+            return  # an answer to a question that was answered already
+        if self._held and not armed:
+            return
+        if self._held:
+            self._held = False
+            self._released_ns = self._state.stamp_ns
+        self._effort = effort
+        self._command_ns = time.monotonic_ns()
+        self._timed_out = False
+        if self._lockstep and self.running and not self._paused:
+            self._step()
+
+    def _on_safety_status(self, message: DiagnosticStatus) -> None:
+        self._armed = values_of(message).get("state") == topics.ACTIVE
+
+    def _refuse(self, text: str) -> None:
+        self._refused += 1
+        self.warn_about(text)
+
+    # Time passing.
+
+    def _watch(self) -> None:
+        """Lock-step: ask again for an answer that does not come, and damp when it never comes."""
+        if not self.running or self._paused:
+            return
+        now_ns = time.monotonic_ns()
+        if not self._held and now_ns - self._command_ns > self._p.lockstep_timeout * 1e9:
+            self._damp_by_itself(f"no command for {self._p.lockstep_timeout:g} s of wall time")
+            self._step()
+        elif now_ns - self._published_ns > ASK_AGAIN_S * 1e9:
+            self._publish()
+
+    def _run(self) -> None:
+        """Real time: step as often as the wall clock says."""
+        if not self.running or self._paused:
+            return
+        now_ns = time.monotonic_ns()
+        due = int((now_ns - self._origin_ns) * 1e-9 * self._p.state_rate) - self._due
+        if due > LARGEST_CATCH_UP:
+            # The machine cannot keep up: let simulated time fall behind rather than burst.
+            self._late += due - LARGEST_CATCH_UP
+            self._due += due - LARGEST_CATCH_UP
+            due = LARGEST_CATCH_UP
+        for _ in range(due):
+            if not self._held and now_ns - self._command_ns > self._p.command_timeout * 1e9:
+                self._damp_by_itself(f"no command for {self._p.command_timeout:g} s")
+            self._due += 1
+            self._step()
+            if self._paused:
+                return
+
+    def _damp_by_itself(self, why: str) -> None:
+        self._effort = self._damping()
+        self._own_damping += 1
+        if not self._timed_out:
+            self._timed_out = True
+            self.get_logger().error(f"{why}: the motors damp by themselves")
+
+    def _damping(self) -> np.ndarray:
+        limit = self._robot.effort_limit
+        return np.clip(-self._robot.kd * self._state.joint_velocity, -limit, limit)
+
+    def _step(self) -> None:
+        assert self._backend is not None
+        try:
+            self._state = self._backend.hold() if self._held else self._backend.step(self._effort)
+        except HumanoidError as error:
+            self.get_logger().error(f"simulation stopped: {error}; reset it with {topics.SIMULATION_RESET}")
+            self._paused = True
+            return
+        self._steps += 1
+        if self._released_ns is not None and self._p.stop_after > 0.0:
+            elapsed_ns = self._state.stamp_ns - self._released_ns
+            if elapsed_ns >= round(self._p.stop_after * 1e9):
+                self._paused = True
+        self._publish()
+        if self._paused:
+            self._publish_odometry()
+            self.send_diagnostics()
+
+    # Messages out.
+
+    def _publish(self) -> None:
+        state = self._state
+        self._published_ns = time.monotonic_ns()
+        if self._clock_publisher is not None and self._steps % self._clock_every == 0:
+            self._clock_publisher.publish(Clock(clock=conversions.ns_to_stamp(state.stamp_ns)))
+        self._imu.publish(conversions.imu_message(state.stamp_ns, self._robot.imu.frame, _imu_sample(state)))
+        self._joint_states.publish(
+            conversions.joint_state_message(
+                state.stamp_ns, self._joint_names, state.joint_position, state.joint_velocity, self._effort
+            )
+        )
+        if self._steps % self._odometry_every == 0:
+            self._publish_odometry()
+
+    def _publish_odometry(self) -> None:
+        assert self._backend is not None
+        truth = self._backend.ground_truth()
+        message = conversions.odometry_message(
+            truth.stamp_ns,
+            (self._p.odometry_frame, self._p.base_frame),
+            truth.base_position,
+            truth.base_orientation,
+            truth.base_linear_velocity,
+            truth.base_angular_velocity,
+        )
+        self._odometry.publish(message)
+        if self._transform is not None:
+            self._transform(message)
+
+    # Services.
+
+    def _serve_reset(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        self._reset()
+        if self.running:
+            self._publish()
+        response.success, response.message = True, "the robot stands at its initial pose, time is 0"
+        return response
+
+    def _serve_step(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        if not (self.running and self._paused):
+            response.success, response.message = False, "refused: the simulation is not paused"
+            return response
+        self._step()
+        response.success, response.message = True, f"time is {self._state.stamp_ns * 1e-9:.6f} s"
+        return response
+
+    def _serve_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._paused = bool(request.data)
+        self._command_ns = self._origin_ns = time.monotonic_ns()
+        self._due = 0
+        if not self._paused and self.running:
+            self._publish()
+        response.success, response.message = True, "paused" if self._paused else "running"
+        return response
+
+    def diagnose(self) -> DiagnosticStatus | None:
+        """Simulated time, steps, late steps."""
+        if self._backend is None:
+            return None
+        text = "paused" if self._paused else "held" if self._held else "running" if self.running else "inactive"
+        released_ns = self._released_ns
+        values = {
+            "time": self._state.stamp_ns * 1e-9,
+            "released": -1.0 if released_ns is None else released_ns * 1e-9,
+            "steps": self._steps,
+            "late": self._late,
+            "own_damping": self._own_damping,
+            "refused": self._refused,
+            "paused": self._paused,
+        }
+        level = DiagnosticStatus.WARN if self._timed_out else DiagnosticStatus.OK
+        return diagnostic(self.get_fully_qualified_name(), self._robot.name, level, text, values)
+
+
+def _imu_sample(state: RobotState) -> ImuSample:
+    return ImuSample(state.stamp_ns, state.orientation, state.angular_velocity, state.linear_acceleration)
+
+
+def main(args: list[str] | None = None) -> int:
+    """Entry point of the executable `simulation_bridge_node`."""
+    return run_node(SimulationBridgeNode, args)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

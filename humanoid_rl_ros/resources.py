@@ -1,0 +1,98 @@
+"""Finds what the package ships: robots, policies, safety limits, models."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.core.robot import RobotSpec, load_robot
+from humanoid_rl_ros.policies.bundle import FILE_NAME, PolicyBundle
+from humanoid_rl_ros.policies.bundle_file import load_bundle
+
+PACKAGE = "humanoid_rl_ros"
+
+
+def _share_candidates() -> Iterator[Path]:
+    for prefix in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep):
+        if prefix:
+            yield Path(prefix) / "share" / PACKAGE
+    yield Path(sys.prefix) / "share" / PACKAGE
+
+
+def share_folder() -> Path:
+    """Where `config/` and `launch/` are: beside this code in a checkout, else the installed share folder.
+
+    Raises:
+        ConfigError: neither is there.
+    """
+    checkout = Path(__file__).resolve().parents[1]
+    if (checkout / "package.xml").is_file() and (checkout / "config").is_dir():
+        return checkout
+    for folder in _share_candidates():
+        if (folder / "config").is_dir():
+            return folder
+    raise ConfigError(f"the files of {PACKAGE} are not installed: no share/{PACKAGE} under {sys.prefix}")
+
+
+def model_folder() -> Path:
+    """Where the shipped models are."""
+    return Path(str(resources.files(PACKAGE) / "simulation" / "models"))
+
+
+def robot_names() -> tuple[str, ...]:
+    """Names of the shipped robots."""
+    return tuple(sorted(path.stem for path in (share_folder() / "config" / "robots").glob("*.yaml")))
+
+
+def policy_names() -> tuple[str, ...]:
+    """Names of the shipped policies."""
+    return tuple(sorted(path.parent.name for path in (share_folder() / "config" / "policies").glob(f"*/{FILE_NAME}")))
+
+
+def find_robot(name: str) -> RobotSpec:
+    """A robot by the name of a shipped one, its YAML, or its model file.
+
+    Args:
+        name: ``reference``, ``path/to/robot.yaml``, ``path/to/model.xml`` or ``path/to/model.urdf``.
+
+    Raises:
+        ConfigError, ModelError: it is not there or not usable.
+    """
+    if not name:
+        raise ConfigError(f"no robot is given; name one of {', '.join(robot_names())}, or a robot YAML or model file")
+    path = Path(name).expanduser()
+    if path.suffix in (".yaml", ".yml"):
+        return load_robot(path)
+    if path.suffix.lower() in (".xml", ".mjcf", ".urdf"):
+        from humanoid_rl_ros.simulation.describe import describe  # needs mujoco, which a robot's computer may lack
+
+        return describe(path).robot
+    if name not in robot_names():
+        raise ConfigError(f"no robot named '{name}'; {did_you_mean(name, robot_names())}")
+    return load_robot(share_folder() / "config" / "robots" / f"{name}.yaml")
+
+
+def find_policy(name: str) -> PolicyBundle:
+    """A policy bundle by the name of a shipped one or its folder.
+
+    Raises:
+        ConfigError: it is not there or malformed.
+    """
+    if not name:
+        raise ConfigError(f"no policy is given; name one of {', '.join(policy_names())}, or a folder with {FILE_NAME}")
+    path = Path(name).expanduser()
+    if path.exists():
+        return load_bundle(path)
+    if name not in policy_names():
+        what = f"no policy bundle at '{name}'" if os.sep in name else f"no policy named '{name}'"
+        raise ConfigError(f"{what}; {did_you_mean(name, policy_names())}")
+    return load_bundle(share_folder() / "config" / "policies" / name)
+
+
+def safety_file(name: str = "") -> Path:
+    """The safety YAML of that path, or the shipped one."""
+    return Path(name).expanduser() if name else share_folder() / "config" / "safety.yaml"

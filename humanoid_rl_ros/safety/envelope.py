@@ -1,0 +1,109 @@
+"""The clamp, always last: whatever comes in, what goes out is finite, within every limit, and of the right length."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from humanoid_rl_ros.core.arrays import BoolArray, FloatArray
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.core.state import RobotState
+from humanoid_rl_ros.safety.limits import SafetyLimits
+
+# Below this relative change an effort counts as untouched: the clamp's arithmetic may cost the last bit.
+UNTOUCHED = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Clamped:
+    """An effort that may go to the motors.
+
+    Attributes:
+        effort: [N·m; Shape (n,)].
+        changed: the joints whose effort was altered [Shape (n,)].
+        non_finite: whether any effort that came in was NaN or Inf.
+    """
+
+    effort: FloatArray
+    changed: BoolArray
+    non_finite: bool
+
+
+class Envelope:
+    """Clamps the efforts of one robot.
+
+    Order: not finite → damping; soft position limits; rate; effort limit. The effort limit is last and has the last
+    word over the others.
+
+    Args:
+        robot: joint order and limits.
+        limits: thresholds.
+    """
+
+    def __init__(self, robot: RobotSpec, limits: SafetyLimits) -> None:
+        self._limit = robot.effort_limit * limits.effort_scale
+        self._rate = robot.effort_limit * limits.effort_rate
+        self._damping = robot.kd * limits.damping_scale
+        margin = limits.soft_position_margin
+        # A range narrower than both margins keeps a quarter of itself free on each side.
+        span = robot.upper - robot.lower
+        margin_by_joint = np.where(np.isfinite(span), np.minimum(margin, 0.25 * np.where(np.isfinite(span), span, 1.0)), margin)
+        self._soft_lower = robot.lower + margin_by_joint
+        self._soft_upper = robot.upper - margin_by_joint
+        self._stiffness = limits.soft_position_stiffness * self._limit / margin_by_joint
+        self._previous: FloatArray | None = None
+        self._previous_ns = 0
+
+    def reset(self) -> None:
+        """Forget the last effort; the next is not rate-limited."""
+        self._previous = None
+
+    def damping(self, state: RobotState) -> FloatArray:
+        """−kd·q̇ within the effort limits [N·m; Shape (n,)]; zero for a joint whose velocity is not finite."""
+        effort = -self._damping * state.joint_velocity
+        return np.clip(np.nan_to_num(effort, nan=0.0, posinf=0.0, neginf=0.0), -self._limit, self._limit)
+
+    def clamp(self, effort: FloatArray, state: RobotState) -> Clamped:
+        """Bring a policy's effort into the limits.
+
+        Args:
+            effort: what the policy asks [N·m; Shape (n,)].
+            state: the state it answers.
+
+        Returns:
+            The effort that may be sent.
+        """
+        finite = np.isfinite(effort)
+        non_finite = not finite.all()
+        wanted = np.where(finite, effort, self.damping(state)) if non_finite else effort
+        bounded = self._soft_position(wanted, state)
+        bounded = self._limit_rate(bounded, state.stamp_ns)
+        bounded = np.minimum(np.maximum(bounded, -self._limit), self._limit)
+        changed = np.abs(bounded - wanted) > UNTOUCHED * self._limit
+        if non_finite:
+            changed |= ~finite
+        self._previous, self._previous_ns = bounded, state.stamp_ns
+        return Clamped(bounded, changed, non_finite)
+
+    def _soft_position(self, effort: FloatArray, state: RobotState) -> FloatArray:
+        """Effort pushing outward shrinks to zero over the margin before a limit, and reverses beyond the limit.
+
+        At a distance x inside the soft limit the outward effort may be at most limit − stiffness·x (x > 0 towards the
+        stop): the joint_soft_limiter law of ros2_control, on effort against position.
+        """
+        position = state.joint_position
+        past_upper = position - self._soft_upper
+        past_lower = self._soft_lower - position
+        if past_upper.max() <= 0.0 and past_lower.max() <= 0.0:
+            return effort
+        ceiling = np.where(past_upper > 0.0, self._limit - self._stiffness * past_upper, np.inf)
+        floor = np.where(past_lower > 0.0, self._stiffness * past_lower - self._limit, -np.inf)
+        return np.minimum(np.maximum(effort, floor), ceiling)
+
+    def _limit_rate(self, effort: FloatArray, stamp_ns: int) -> FloatArray:
+        if self._previous is None:
+            return effort
+        # A step back in time or none at all allows no change; otherwise dt ≤ 0 would switch the limiter off.
+        step = self._rate * max((stamp_ns - self._previous_ns) * 1e-9, 0.0)
+        return np.minimum(np.maximum(effort, self._previous - step), self._previous + step)
