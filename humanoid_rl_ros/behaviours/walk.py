@@ -64,7 +64,7 @@ class PolicyBehaviour:
         self._command = CommandFilter(bundle.command, bundle.control_period)
         self._gait = GaitClock(bundle.gait, bundle.control_period) if bundle.gait else None
         self._driven = indices_of(tuple(bundle.joints), robot.joint_names, what="driven joint", where="the robot")
-        self._pose, gains = _pose_and_gains(bundle, robot)
+        self._pose, gains = pose_and_gains(bundle, robot)
         self._pd = PDController(gains)
         self._zero_effort = np.zeros(robot.n_joints)
         self._blend = EntryBlend(bundle.entry_blend if entry_blend is None else entry_blend)
@@ -169,7 +169,15 @@ def _bound_action(bundle: PolicyBundle, robot: RobotSpec) -> ActionSpec:
     return replace(bundle.action, target_lower=tuple(map(float, lower)), target_upper=tuple(map(float, upper)))
 
 
-def _pose_and_gains(bundle: PolicyBundle, robot: RobotSpec) -> tuple[FloatArray, PDGains]:
+def pose_and_gains(bundle: PolicyBundle, robot: RobotSpec) -> tuple[FloatArray, PDGains]:
+    """The pose a policy starts from and the gains of its PD law, for all joints of the robot.
+
+    Driven joints have the bundle's, held joints too, and what remains is held at the robot's own. An effort limit is
+    the smaller of the bundle's and the robot's.
+
+    Returns:
+        Pose [rad; Shape (n,)] and gains.
+    """
     pose = robot.default_position.copy()
     kp, kd, limit = robot.kp.copy(), robot.kd.copy(), robot.effort_limit.copy()
     for i, name in enumerate(robot.joint_names):

@@ -31,7 +31,7 @@ class SafetyLimits:
     """
 
     effort_scale: float = 1.0
-    effort_rate: float = 1000.0
+    effort_rate: float = 2000.0
     soft_position_margin: float = 0.02
     soft_position_stiffness: float = 1.0
     damping_scale: float = 1.0

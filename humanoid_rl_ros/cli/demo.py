@@ -1,0 +1,251 @@
+"""`humanoid_rl demo`: the whole graph on one machine, watched, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from humanoid_rl_ros.cli.demo_report import DemoResult, draw, summarise, summary_table
+from humanoid_rl_ros.cli.observer import GraphObserver
+from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
+from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
+from humanoid_rl_ros.resources import find_policy, find_robot
+
+START_TIMEOUT_S = 20.0
+STALL_TIMEOUT_S = 20.0
+REFRESH_S = 0.1
+PLAIN_PERIOD_S = 2.0
+DIAGNOSTICS_PERIOD_S = 0.25
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What `humanoid_rl demo` was asked.
+
+    Attributes:
+        robot, policy: names or paths, as `humanoid_rl_ros.resources` finds them.
+        command: linear x, y [m/s], angular z [rad/s].
+        seconds: simulated time [s].
+        mode: ``lockstep`` or ``realtime``.
+        json_file, picture: where to write, or None.
+        entry_blend: time to take over from the measured pose [s]; None for the bundle's own.
+        safety: safety YAML, or empty for the shipped one.
+    """
+
+    robot: str
+    policy: str
+    command: tuple[float, float, float]
+    seconds: float
+    mode: str
+    json_file: Path | None
+    picture: Path | None
+    entry_blend: float | None = None
+    safety: str = ""
+
+
+def run_demo(options: DemoOptions, console: Console) -> bool:
+    """Run the graph, show it, write what came of it.
+
+    Args:
+        options: what to run.
+        console: where to show it.
+
+    Returns:
+        Whether the robot stood to the end.
+
+    Raises:
+        HumanoidError: the robot, the policy or a node is not usable, or a node died.
+    """
+    robot, bundle = find_robot(options.robot), find_policy(options.policy)
+    for path in (options.json_file, options.picture):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise HumanoidError(f"cannot write {path}: no folder {path.absolute().parent}")
+    graph = graph_parameters(
+        options.robot,
+        options.policy,
+        options.mode,
+        velocity_command=options.command,
+        entry_blend=options.entry_blend,
+        limits=options.safety,
+        arm=False,  # armed from here, once the observer hears the graph: the record is then whole
+        stop_after=options.seconds,
+    )
+    domain = isolate()
+    console.print(
+        f"[bold]{robot.name}[/] driven by [bold]{bundle.name}[/], {options.mode}, {options.seconds:g} s; "
+        f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST",
+        soft_wrap=True,
+    )
+    result, error = _watch(graph, options, console, robot)
+    if result is not None:
+        console.print(summary_table(result))
+        if options.json_file is not None:
+            options.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+    if error is not None:
+        raise error
+    assert result is not None
+    return result.stood
+
+
+def _watch(
+    graph: GraphParameters, options: DemoOptions, console: Console, robot: RobotSpec
+) -> tuple[DemoResult | None, HumanoidError | None]:
+    """Start the nodes, follow the run to its end, end the nodes."""
+    error: HumanoidError | None = None
+    observer = GraphObserver()
+    try:
+        with ProcessGroup() as processes:
+            for name, parameters in (
+                ("simulation_bridge_node", graph.simulation_bridge),
+                ("policy_node", graph.policy_node),
+                ("safety_monitor_node", graph.safety_monitor),
+            ):
+                arguments = parameter_arguments({**parameters, "diagnostics_period": DIAGNOSTICS_PERIOD_S})
+                processes.start(f"humanoid_rl_ros.nodes.{name}", ["--ros-args", *arguments])
+            view = _View(observer, options, console)
+            try:
+                with view:
+                    _follow(observer, processes, view)
+            except ProcessError as problem:
+                error = problem
+            except KeyboardInterrupt:
+                error = HumanoidError("interrupted")
+        if not observer.recording.time:
+            return None, error or HumanoidError("no simulated time passed")
+        record = observer.recording.since(max(view.released(), 0.0))
+        result = summarise(record, observer.diagnostics, observer.safety, run=_run_facts(options, robot))
+        if options.picture is not None:
+            draw(record, result, robot, options.picture)
+            console.print(f"picture: {options.picture}")
+        return result, error
+    finally:
+        observer.close()
+
+
+def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View) -> None:
+    """Until the simulation says that it has stopped."""
+    started = time.monotonic()
+    progress = (-1.0, started)
+    armed = False
+    while True:
+        observer.spin(REFRESH_S)
+        processes.check()
+        view.refresh()
+        if observer.safety.get("state") == "READY" and not armed and observer.recording.time:
+            observer.arm()
+        armed = armed or observer.safety.get("state") == "ACTIVE"
+        now = time.monotonic()
+        bridge = observer.diagnostics.get("simulation_bridge", {})
+        if bridge.get("paused") == "True":
+            break
+        simulated = view.simulated_seconds()
+        if simulated > progress[0]:
+            progress = (simulated, now)
+        waited, limit = (now - started, START_TIMEOUT_S) if simulated <= 0.0 else (now - progress[1], STALL_TIMEOUT_S)
+        if waited > limit:
+            raise ProcessError(f"nothing moves after {limit:g} s: {_why_nothing_moves(observer, processes)}")
+    ended = time.monotonic()
+    # The last counters: every node reports once more.
+    while time.monotonic() < ended + 4.0 * DIAGNOSTICS_PERIOD_S:
+        observer.spin(0.05)
+        if all(observer.diagnostics_seen.get(name, 0.0) > ended for name in ("policy_node", "safety_monitor")):
+            break
+
+
+def _why_nothing_moves(observer: GraphObserver, processes: ProcessGroup) -> str:
+    if not observer.safety:
+        return "the safety monitor is not heard: " + processes.nodes[-1].last_error()
+    return f"the safety monitor is {observer.safety.get('state')}: {observer.safety.get('reason')}"
+
+
+class _View:
+    """The live table; where there is no terminal, a line now and then."""
+
+    def __init__(self, observer: GraphObserver, options: DemoOptions, console: Console) -> None:
+        self._observer = observer
+        self._options = options
+        self._console = console
+        self._live = Live(self._table(), console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._plain_at = 0.0
+
+    def __enter__(self) -> _View:
+        if self._live is not None:
+            self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def released(self) -> float:
+        """Simulated time at which the robot was let go [s]; −1 before."""
+        return float(self._observer.diagnostics.get("simulation_bridge", {}).get("released", -1.0))
+
+    def simulated_seconds(self) -> float:
+        """Simulated time since the release [s]; −1 before it."""
+        record = self._observer.recording
+        return record.time[-1] - self.released() if record.time and self.released() >= 0.0 else -1.0
+
+    def refresh(self) -> None:
+        """Show what is known now."""
+        if self._live is not None:
+            self._live.update(self._table(), refresh=True)
+        elif time.monotonic() - self._plain_at > PLAIN_PERIOD_S:
+            self._plain_at = time.monotonic()
+            self._console.print("  ".join(f"{name} {value}" for name, value in self._rows().items()), soft_wrap=True)
+
+    def _rows(self) -> dict[str, str]:
+        record = self._observer.recording
+        policy = self._observer.diagnostics.get("policy_node", {})
+        simulated = self.simulated_seconds()
+        rows = {
+            "safety": self._observer.safety.get("state", "starting"),
+            "time": f"{max(simulated, 0.0):.2f}/{self._options.seconds:g} s",
+            "real-time factor": self._real_time_factor(),
+        }
+        if record.height:
+            speed = record.velocity[-1]
+            rows |= {
+                "height": f"{record.height[-1]:.3f} m",
+                "speed": f"({speed[0]:+.2f}, {speed[1]:+.2f}) m/s {speed[2]:+.2f} rad/s",
+                "tilt": f"{record.tilt[-1] * 57.29578:.1f}°",
+            }
+        if policy:
+            p50, p99 = float(policy.get("tick_ms_p50", 0.0)), float(policy.get("tick_ms_p99", 0.0))
+            rows["tick"] = f"p50 {p50:.2f} ms p99 {p99:.2f} ms"
+        monitor = self._observer.diagnostics.get("safety_monitor", {})
+        rows["clamped"] = f"{monitor.get('clamped', '0')} of {monitor.get('commands', '0')}"
+        return rows
+
+    def _table(self) -> Table:
+        table = Table(show_header=False)
+        for name, value in self._rows().items():
+            table.add_row(name, value)
+        return table
+
+    def _real_time_factor(self) -> str:
+        record = self._observer.recording
+        recent = [i for i, wall in enumerate(record.wall[-200:]) if record.wall[-1] - wall < 2.0]
+        if len(recent) < 2 or self.simulated_seconds() <= 0.0:
+            return "–"
+        first = recent[0] - len(record.wall[-200:])
+        passed = record.wall[-1] - record.wall[first]
+        return f"{(record.time[-1] - record.time[first]) / passed:.2f}" if passed > 0.0 else "–"
+
+
+def _run_facts(options: DemoOptions, robot: RobotSpec) -> dict[str, Any]:
+    return {
+        "robot": robot.name,
+        "policy": find_policy(options.policy).name,
+        "mode": options.mode,
+        "command": tuple(options.command),
+    }

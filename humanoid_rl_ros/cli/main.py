@@ -1,0 +1,156 @@
+"""`humanoid_rl`: one entry point; every command ends with one clear line when it cannot do what was asked."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Optional
+
+import typer
+from rich.console import Console
+
+from humanoid_rl_ros import __version__
+from humanoid_rl_ros.core.errors import HumanoidError
+
+app = typer.Typer(
+    help="Run a learned policy on a humanoid with ROS 2, keep the robot safe, and see what happened.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+robot_app = typer.Typer(help="Robot files.", no_args_is_help=True)
+policy_app = typer.Typer(help="Policy bundles.", no_args_is_help=True)
+bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
+app.add_typer(robot_app, name="robot")
+app.add_typer(policy_app, name="policy")
+app.add_typer(bench_app, name="bench")
+
+console = Console(highlight=False)
+error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+class Mode(str, Enum):
+    """How simulated time passes."""
+
+    lockstep = "lockstep"
+    realtime = "realtime"
+
+
+JsonFile = Annotated[Optional[Path], typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]  # noqa: UP007, UP045  # typer reads it on 3.10
+Robot = Annotated[str, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF).")]
+Policy = Annotated[str, typer.Option(help="Shipped policy or bundle folder.")]
+
+
+@app.command()
+def demo(
+    robot: Robot = "reference",
+    policy: Policy = "stand",
+    command: Annotated[
+        tuple[float, float, float], typer.Option(metavar="X Y YAW", help="Velocity command [m/s, m/s, rad/s].")
+    ] = (0.0, 0.0, 0.0),
+    seconds: Annotated[float, typer.Option(min=0.1, help="Simulated time [s].")] = 20.0,
+    mode: Annotated[Mode, typer.Option(help="Wait for each command, or step by the wall clock.")] = Mode.lockstep,
+    entry_blend: Annotated[
+        Optional[float], typer.Option(min=0.0, help="Time to take over from the measured pose [s]; the bundle's by default.")  # noqa: UP007, UP045
+    ] = None,
+    safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
+    json_file: JsonFile = None,
+    picture: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw the run.")] = Path("humanoid_rl_demo.png"),
+) -> None:
+    """Start simulation, policy and safety monitor as three ROS 2 nodes and watch them; exit 0 if the robot stood."""
+    from humanoid_rl_ros.cli.demo import DemoOptions, run_demo
+
+    options = DemoOptions(robot, policy, command, seconds, mode.value, json_file, picture, entry_blend, safety)
+    if not run_demo(options, console):
+        raise typer.Exit(1)
+
+
+@robot_app.command("describe")
+def robot_describe(
+    model: Annotated[Path, typer.Argument(help="MJCF or URDF file.")],
+    output: Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Robot YAML to write.")] = None,  # noqa: UP007, UP045
+    name: Annotated[str, typer.Option(help="Name of the robot; the model's by default.")] = "",
+    imu: Annotated[str, typer.Option(help="Site or body that carries the IMU.")] = "",
+) -> None:
+    """Write a robot YAML for any humanoid model, and say what was inferred."""
+    from humanoid_rl_ros.cli.robot import describe_robot
+
+    describe_robot(model, output, name, imu, console, error_console)
+
+
+@robot_app.command("check")
+def robot_check(robot: Annotated[str, typer.Argument(help="Shipped robot, robot YAML, or model file.")]) -> None:
+    """Read a robot, load its model, stand it on the floor and hold it for two simulated seconds."""
+    from humanoid_rl_ros.cli.robot import check_robot
+
+    if not check_robot(robot, console):
+        raise typer.Exit(1)
+
+
+@policy_app.command("stand")
+def policy_stand(
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Bundle to write.")],
+    robot: Robot = "reference",
+) -> None:
+    """Make a standing policy for a robot, to run the graph with before anything is trained."""
+    from humanoid_rl_ros.cli.policy_stand import stand
+
+    stand(robot, output)
+    console.print(f"wrote {output}")
+
+
+@policy_app.command("check")
+def policy_check(
+    bundle: Annotated[str, typer.Argument(help="Shipped policy or bundle folder.")], robot: Robot = "reference"
+) -> None:
+    """Compare a bundle with a robot, without running either; exit 0 if it fits."""
+    from humanoid_rl_ros.cli.policy_check import check_policy
+
+    if not check_policy(bundle, robot, console):
+        raise typer.Exit(1)
+
+
+@bench_app.command("latency")
+def bench_latency(
+    rate: Annotated[list[int], typer.Option(help="Joint states per second; may be repeated.")] = [200, 500],  # noqa: B006  # typer copies it
+    joints: Annotated[int, typer.Option(min=1, help="Joints in each message.")] = 29,
+    seconds: Annotated[float, typer.Option(min=1.0, help="How long to measure each chain.")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns the chains take, to even out a busy machine.")] = 3,
+    json_file: JsonFile = None,
+) -> None:
+    """Joint state published → clamped command received, through the real nodes, beside a bare echo node."""
+    from humanoid_rl_ros.cli.bench_latency import run_latency
+
+    run_latency(rates=rate, joints=joints, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
+
+
+def _version(value: bool) -> None:
+    if value:
+        console.print(f"humanoid_rl_ros {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Entry point of `humanoid_rl`."""
+    try:
+        app(standalone_mode=True)
+    except HumanoidError as error:
+        error_console.print(f"error: {error}", style="red", markup=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        error_console.print("interrupted", markup=False)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+if __name__ == "__main__":
+    main()

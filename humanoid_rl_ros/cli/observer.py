@@ -1,0 +1,151 @@
+"""Watches a running graph from outside: what the table shows and what the summary is made of."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from nav_msgs.msg import Odometry
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool
+
+from humanoid_rl_ros.core import rotations
+from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.conversions import stamp_to_ns
+from humanoid_rl_ros.interfaces.status import values_of
+from humanoid_rl_ros.nodes.base import make_executor
+from humanoid_rl_ros.nodes.quality import qos
+
+EFFORT_PERIOD_S = 0.01
+
+
+@dataclass
+class Recording:
+    """What was seen, in the order of arrival.
+
+    Attributes:
+        time: simulated time of each odometry message [s].
+        wall: wall time of its arrival [s].
+        height: of the base [m].
+        tilt: of the base [rad].
+        velocity: linear x, y and angular z in the base frame [m/s, m/s, rad/s; Shape (3,) each].
+        effort_time: simulated time of each sampled joint state [s].
+        effort: efforts on the motors [N·m; Shape (n,) each].
+        joint_names: order of the efforts.
+    """
+
+    time: list[float] = field(default_factory=list)
+    wall: list[float] = field(default_factory=list)
+    height: list[float] = field(default_factory=list)
+    tilt: list[float] = field(default_factory=list)
+    velocity: list[FloatArray] = field(default_factory=list)
+    effort_time: list[float] = field(default_factory=list)
+    effort: list[FloatArray] = field(default_factory=list)
+    joint_names: list[str] = field(default_factory=list)
+
+    def since(self, start: float) -> Recording:
+        """What was seen from a simulated time on; what was sent again at one instant is kept once."""
+        kept = [i for i, t in enumerate(self.time) if t >= start and (i == 0 or t > self.time[i - 1])]
+        if kept and self.time.count(start) > 1:
+            kept[0] = max(i for i, t in enumerate(self.time) if t == start)  # its wall time is that of the release
+        efforts = [i for i, t in enumerate(self.effort_time) if t >= start]
+        return Recording(
+            [self.time[i] for i in kept],
+            [self.wall[i] for i in kept],
+            [self.height[i] for i in kept],
+            [self.tilt[i] for i in kept],
+            [self.velocity[i] for i in kept],
+            [self.effort_time[i] for i in efforts],
+            [self.effort[i] for i in efforts],
+            self.joint_names,
+        )
+
+
+class GraphObserver:
+    """Subscribes to odometry, safety status, diagnostics and (sampled) joint states.
+
+    Args:
+        namespace: of the robot.
+    """
+
+    def __init__(self, namespace: str = "") -> None:
+        rclpy.init()
+        self.node = Node("observer", namespace=namespace)
+        self._executor = make_executor()
+        self._executor.add_node(self.node)
+        self.recording = Recording()
+        self.safety: dict[str, str] = {}
+        self.diagnostics: dict[str, dict[str, str]] = {}
+        self.diagnostics_seen: dict[str, float] = {}
+        self._effort_seen = 0.0
+        self._arm = self.node.create_client(SetBool, topics.SAFETY_ARM)
+        self._arming: Any = None
+        self.node.create_subscription(Odometry, topics.ODOMETRY.name, self._on_odometry, QoSProfile(depth=1000))
+        self.node.create_subscription(
+            DiagnosticStatus, topics.SAFETY_STATUS.name, self._on_status, qos(topics.SAFETY_STATUS)
+        )
+        self.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS.name, self._on_diagnostics, qos(topics.DIAGNOSTICS))
+        # Raw: at the rate of the joint states, decoding every one of them would take a core of its own.
+        self.node.create_subscription(
+            JointState,
+            topics.JOINT_STATES.name,
+            self._on_joint_state,
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+            raw=True,
+        )
+
+    def spin(self, seconds: float) -> None:
+        """Take in messages for so long."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0.0:
+            self._executor.spin_once(timeout_sec=left)
+
+    def arm(self) -> None:
+        """Ask the safety monitor to arm, unless it was asked already and has not answered yet."""
+        if self._arming is not None and not self._arming.done():
+            return
+        self._arming = self._arm.call_async(SetBool.Request(data=True)) if self._arm.service_is_ready() else None
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.remove_node(self.node)
+        self.node.destroy_node()
+        self._executor.shutdown()
+        rclpy.try_shutdown()
+
+    def _on_odometry(self, message: Odometry) -> None:
+        pose, twist = message.pose.pose, message.twist.twist
+        q = pose.orientation
+        record = self.recording
+        record.time.append(stamp_to_ns(message.header.stamp) * 1e-9)
+        record.wall.append(time.monotonic())
+        record.height.append(pose.position.z)
+        record.tilt.append(float(rotations.tilt(np.array([q.w, q.x, q.y, q.z]))))
+        record.velocity.append(np.array([twist.linear.x, twist.linear.y, twist.angular.z]))
+
+    def _on_status(self, message: DiagnosticStatus) -> None:
+        self.safety = values_of(message)
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            self.diagnostics[status.name.rsplit("/", 1)[-1]] = values_of(status)
+            self.diagnostics_seen[status.name.rsplit("/", 1)[-1]] = time.monotonic()
+
+    def _on_joint_state(self, raw: bytes) -> None:
+        now = time.monotonic()
+        if now - self._effort_seen < EFFORT_PERIOD_S:
+            return
+        self._effort_seen = now
+        message = deserialize_message(raw, JointState)
+        record = self.recording
+        record.joint_names = list(message.name)
+        record.effort_time.append(stamp_to_ns(message.header.stamp) * 1e-9)
+        record.effort.append(np.array(message.effort))

@@ -1,0 +1,158 @@
+"""What the nodes of the running graph are told, worked out once from a robot and a policy.
+
+Whoever starts them, launch files or the command line, takes it from here. Nothing of ROS is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from humanoid_rl_ros.behaviours.walk import pose_and_gains
+from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.policies.contract import require_contract
+from humanoid_rl_ros.resources import find_policy, find_robot, safety_file
+from humanoid_rl_ros.safety.limits import load_safety_limits
+
+MODES = ("realtime", "lockstep")
+REMAPPINGS = (("/clock", "clock"), ("/tf", "tf"))
+"""Absolute names that follow the namespace, so that two robots in one graph have each its own time and transforms."""
+
+
+@dataclass(frozen=True)
+class GraphParameters:
+    """Parameters of each node, by node name, and what is the same for all.
+
+    Attributes:
+        simulation_bridge: of `simulation_bridge`; empty when a robot takes its place.
+        policy_node: of `policy_node`.
+        safety_monitor: of `safety_monitor`.
+        remappings: topic names as pairs (from, to), for every node.
+    """
+
+    policy_node: Mapping[str, Any]
+    safety_monitor: Mapping[str, Any]
+    simulation_bridge: Mapping[str, Any] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+
+
+def graph_parameters(
+    robot: str,
+    policy: str,
+    mode: str = "realtime",
+    *,
+    velocity_command: Sequence[float] | None = None,
+    cmd_vel_type: str = "twist_stamped",
+    base_velocity_topic: str = "",
+    entry_blend: float | None = None,
+    limits: str = "",
+    arm: bool = True,
+    stop_after: float = 0.0,
+    seed: int | None = None,
+) -> GraphParameters:
+    """The simulated robot, its policy and its safety monitor.
+
+    The simulation sends joint states at the rate the PD law was trained at, and the robot stands in the pose the policy
+    starts from.
+
+    Args:
+        robot: a shipped robot's name, a robot YAML, or a model file.
+        policy: a shipped bundle's name, or a folder.
+        mode: ``realtime`` or ``lockstep``.
+        velocity_command: linear x, y [m/s], angular z [rad/s] to follow all the time; None to listen to cmd_vel.
+        cmd_vel_type: ``twist_stamped`` or ``twist``.
+        base_velocity_topic: odometry for policies that observe the base's velocity; empty for none.
+        entry_blend: time to take over from the measured pose [s]; None for the bundle's own.
+        limits: safety YAML; empty for the shipped one.
+        arm: whether the monitor arms itself when it is ready.
+        stop_after: simulated time after release at which the simulation pauses [s]; 0: never.
+        seed: of the small perturbation at reset; None for none.
+
+    Returns:
+        The parameters of the three nodes.
+
+    Raises:
+        HumanoidError: robot, policy or limits are not there or malformed, or do not fit each other.
+    """
+    if mode not in MODES:
+        raise ConfigError(f"no mode '{mode}'; {did_you_mean(mode, MODES)}")
+    pose, rate = _checked(robot, policy, limits, base_velocity_topic)
+    command_type = "joint_state" if mode == "lockstep" else "float64_multi_array"
+    shared = {"robot": robot, "mode": mode, "use_sim_time": True, "autostart": True}
+    bridge = {
+        **shared,
+        "command_type": command_type,
+        "state_rate": rate,
+        "initial_position": pose,
+        "stop_after": stop_after,
+    }
+    if seed is not None:
+        bridge["seed"] = seed
+    return GraphParameters(
+        simulation_bridge=bridge,
+        policy_node={**shared, **_policy(policy, velocity_command, cmd_vel_type, base_velocity_topic, entry_blend)},
+        safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": arm},
+        remappings=REMAPPINGS,
+    )
+
+
+def robot_parameters(
+    robot: str,
+    policy: str,
+    *,
+    command_type: str = "float64_multi_array",
+    cmd_vel_type: str = "twist_stamped",
+    base_velocity_topic: str = "",
+    entry_blend: float | None = None,
+    limits: str = "",
+) -> GraphParameters:
+    """The policy and the safety monitor of a real robot: its own clock, and armed by nobody but the operator.
+
+    Args:
+        robot, policy, cmd_vel_type, base_velocity_topic, entry_blend, limits: as of `graph_parameters`.
+        command_type: ``float64_multi_array`` or ``joint_state``: what the robot's driver takes.
+
+    Returns:
+        The parameters of the two nodes.
+
+    Raises:
+        HumanoidError: as of `graph_parameters`.
+    """
+    _checked(robot, policy, limits, base_velocity_topic)
+    shared = {"robot": robot, "mode": "realtime", "use_sim_time": False, "autostart": True}
+    return GraphParameters(
+        policy_node={**shared, **_policy(policy, None, cmd_vel_type, base_velocity_topic, entry_blend)},
+        safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": False},
+    )
+
+
+def _checked(robot_name: str, policy: str, limits: str, base_velocity_topic: str) -> tuple[list[float], float]:
+    """Pose and PD rate; what a node would refuse is refused here, before anything has started."""
+    robot, bundle = find_robot(robot_name), find_policy(policy)
+    require_contract(bundle, robot, has_base_linear_velocity=bool(base_velocity_topic))
+    load_safety_limits(safety_file(limits))
+    pose, _ = pose_and_gains(bundle, robot)
+    return [float(value) for value in pose], float(bundle.pd_rate)
+
+
+def _policy(
+    policy: str,
+    velocity_command: Sequence[float] | None,
+    cmd_vel_type: str,
+    base_velocity_topic: str,
+    blend: float | None,
+) -> dict[str, Any]:
+    parameters: dict[str, Any] = {
+        "policy": policy,
+        "use_cmd_vel": velocity_command is None,
+        "command_type": cmd_vel_type,
+        "base_velocity_topic": base_velocity_topic,
+    }
+    if velocity_command is not None:
+        if len(velocity_command) != 3:
+            raise ConfigError(f"a velocity command is 3 numbers, x y yaw; found {len(velocity_command)}")
+        parameters["velocity_command"] = [float(value) for value in velocity_command]
+    if blend is not None:
+        parameters["entry_blend"] = float(blend)
+    return parameters

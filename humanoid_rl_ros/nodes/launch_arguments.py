@@ -1,0 +1,144 @@
+"""The arguments of the launch files, and their texts made into values. Nothing of launch is imported."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from dataclasses import dataclass
+
+from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
+
+
+@dataclass(frozen=True)
+class LaunchArgument:
+    """One argument.
+
+    Attributes:
+        name: as in ``name:=value``.
+        description: shown by ``ros2 launch --show-args``.
+        default: its text when it is not given; None: it must be given.
+        choices: texts allowed; empty for any.
+    """
+
+    name: str
+    description: str
+    default: str | None = None
+    choices: tuple[str, ...] = ()
+
+
+_ROBOT = LaunchArgument("robot", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
+_POLICY = LaunchArgument("policy", "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle.")
+_SHARED = (
+    LaunchArgument("cmd_vel_type", "Message type of cmd_vel.", "twist_stamped", ("twist_stamped", "twist")),
+    LaunchArgument(
+        "base_velocity_topic", "Odometry topic for policies that observe the base's velocity; empty for none.", ""
+    ),
+    LaunchArgument(
+        "entry_blend", "Time over which the policy takes over from the measured pose [s]; empty: the bundle's own.", ""
+    ),
+    LaunchArgument("limits", "Safety YAML; empty for the shipped one.", ""),
+    LaunchArgument("namespace", "Namespace of every node and topic, the clock's too; /diagnostics stays global.", ""),
+    LaunchArgument("recording", "Whether to record a bag: true, false, or the folder to make.", "false"),
+)
+
+SIMULATION_ARGUMENTS = (
+    _ROBOT,
+    _POLICY,
+    LaunchArgument(
+        "mode", "Step by the wall clock, or wait for each command.", "realtime", choices=("realtime", "lockstep")
+    ),
+    LaunchArgument(
+        "command", "Velocity to follow all the time, 'x y yaw' [m/s m/s rad/s]; empty: listen to cmd_vel.", ""
+    ),
+    LaunchArgument("arm", "Whether the safety monitor arms itself when it is ready.", "true", ("true", "false")),
+    *_SHARED,
+)
+ROBOT_ARGUMENTS = (
+    _ROBOT,
+    _POLICY,
+    LaunchArgument(
+        "command_type",
+        "Message type of the joint commands that the robot's driver takes.",
+        "float64_multi_array",
+        ("float64_multi_array", "joint_state"),
+    ),
+    *_SHARED,
+)
+
+
+def numbers(text: str, name: str) -> list[float]:
+    """The numbers of a text, apart by spaces or commas, brackets around them or not.
+
+    Args:
+        text: such as ``0.5 0 0`` or ``[0.5, 0, 0]``.
+        name: of the argument, for the message.
+
+    Raises:
+        ConfigError: a word is not a number.
+    """
+    words = text.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
+    try:
+        return [float(word) for word in words]
+    except ValueError:
+        raise ConfigError(f"argument '{name}' must be numbers, found '{text}'") from None
+
+
+def velocity_command(text: str) -> list[float] | None:
+    """The argument ``command``: three numbers, or None to listen.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = numbers(text, "command")
+    if len(found) not in (0, 3):
+        raise ConfigError(f"argument 'command' must be three numbers, 'x y yaw', found '{text}'")
+    return found or None
+
+
+def entry_blend(text: str) -> float | None:
+    """The argument ``entry_blend``: seconds, or None for the bundle's own.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = numbers(text, "entry_blend")
+    if len(found) > 1 or (found and not 0.0 <= found[0] <= 60.0):
+        raise ConfigError(f"argument 'entry_blend' must be a time from 0 to 60 s, found '{text}'")
+    return found[0] if found else None
+
+
+def recording_command(text: str, namespace: str) -> list[str]:
+    """The command that records what the argument ``recording`` asks for; empty for none.
+
+    Args:
+        text: ``true``, ``false`` or a folder.
+        namespace: of the nodes.
+
+    Raises:
+        MissingDependencyError: rosbag2 is not installed.
+    """
+    if text.lower() in ("", "false"):
+        return []
+    if shutil.which("ros2") is None or importlib.util.find_spec("ros2bag") is None:
+        raise MissingDependencyError(
+            "recording needs `ros2 bag`, which is not installed: apt install ros-$ROS_DISTRO-ros2bag "
+            "ros-$ROS_DISTRO-rosbag2-storage-mcap, or leave recording:=false"
+        )
+    folder = [] if text.lower() == "true" else ["--output", text]
+    return ["ros2", "bag", "record", "--storage", "mcap", *folder, *recorded_topics(namespace)]
+
+
+def recorded_topics(namespace: str) -> list[str]:
+    """Every topic of the table, by its name in the graph.
+
+    Args:
+        namespace: of the nodes.
+    """
+    from humanoid_rl_ros.interfaces import topics  # needs the message packages
+    from humanoid_rl_ros.nodes.graph import REMAPPINGS
+
+    follows = dict(REMAPPINGS)
+    names = [topic.name for topic in vars(topics).values() if isinstance(topic, topics.Topic)]
+    names = [follows.get(name, name) for name in [*names, "/tf"]]
+    prefix = f"/{namespace.strip('/')}/" if namespace.strip("/") else "/"
+    return sorted(name if name.startswith("/") else prefix + name for name in names)

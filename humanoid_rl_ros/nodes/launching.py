@@ -1,0 +1,128 @@
+# mypy: disable-error-code="import-not-found,import-untyped"
+"""The graph as launch actions: what the launch files share. The one module that imports launch."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from launch import LaunchContext
+from launch.actions import (
+    DeclareLaunchArgument,
+    ExecuteProcess,
+    LogInfo,
+    RegisterEventHandler,
+    SetEnvironmentVariable,
+)
+from launch.event_handlers import OnProcessIO
+from launch.substitutions import EnvironmentVariable
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterValue
+
+from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recording_command
+
+PACKAGE = "humanoid_rl_ros"
+RESPAWN_DELAY_S = 0.5
+_COULD_NOT_START = re.compile(rb"cannot (start|configure|activate): ")
+
+
+class NodeEndedError(HumanoidError):
+    """A node ended without which the others are of no use."""
+
+
+def declared(arguments: Sequence[LaunchArgument]) -> list[Any]:
+    """The arguments as launch actions."""
+    return [
+        DeclareLaunchArgument(a.name, description=a.description, default_value=a.default, choices=a.choices or None)
+        for a in arguments
+    ]
+
+
+def values(context: LaunchContext, arguments: Sequence[LaunchArgument]) -> dict[str, str]:
+    """What the arguments are in this launch."""
+    return {a.name: context.launch_configurations[a.name] for a in arguments}
+
+
+def local_discovery() -> Any:
+    """Keep discovery on this machine unless the user says otherwise: a stray publisher must not meet a robot's motors."""
+    name = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    return SetEnvironmentVariable(name, EnvironmentVariable(name, default_value="LOCALHOST"))
+
+
+def node_actions(
+    name: str,
+    executable: str,
+    parameters: Mapping[str, Any],
+    *,
+    namespace: str,
+    remappings: Sequence[tuple[str, str]],
+    required: bool,
+    respawn: bool = False,
+    on_loss: str = "",
+) -> list[Any]:
+    """A node that ends the launch, with exit status 1, when it cannot start.
+
+    Args:
+        name, executable: of the node.
+        parameters: of the node.
+        namespace, remappings: as in `launch_ros.actions.Node`.
+        required: whether its death at any time ends the launch.
+        respawn: whether it is started again after its death.
+        on_loss: what to tell the user when it dies and the launch goes on.
+
+    Returns:
+        The process and what watches over it.
+    """
+    # A death on the way and a refusal to start may have the same status; the line in the log tells them apart. Output
+    # and exit may be seen in either order.
+    seen = {"refused": False, "status": 0}
+
+    def judge() -> None:
+        if seen["refused"] and seen["status"] == 1:
+            raise NodeEndedError(f"{name} could not start: its last line says why")
+
+    def on_output(event: Any) -> None:
+        if _COULD_NOT_START.search(event.text):
+            seen["refused"] = True
+            judge()
+
+    def on_exit(event: Any, context: LaunchContext) -> list[Any]:
+        if context.is_shutdown:
+            return []
+        seen["status"] = event.returncode
+        judge()
+        if required:
+            raise NodeEndedError(f"{name} ended with status {event.returncode}")
+        return [LogInfo(msg=f"{name} ended with status {event.returncode}: {on_loss}")]
+
+    node = Node(
+        package=PACKAGE,
+        executable=executable,
+        name=name,
+        namespace=namespace,
+        parameters=[{key: _typed(value) for key, value in parameters.items()}],
+        remappings=list(remappings),
+        output="screen",
+        respawn=respawn,
+        respawn_delay=RESPAWN_DELAY_S,
+        on_exit=on_exit,
+    )
+    return [RegisterEventHandler(OnProcessIO(target_action=node, on_stdout=on_output, on_stderr=on_output)), node]
+
+
+def recorder(recording: str, namespace: str) -> list[Any]:
+    """The process that records, if any.
+
+    Args:
+        recording: the launch argument.
+        namespace: of the nodes.
+    """
+    command = recording_command(recording, namespace)
+    return [ExecuteProcess(cmd=command, name="recorder", output="screen")] if command else []
+
+
+def _typed(value: Any) -> Any:
+    """Texts stay texts: launch_ros would read 'true' or '1' as YAML."""
+    return ParameterValue(value, value_type=str) if isinstance(value, str) else value
