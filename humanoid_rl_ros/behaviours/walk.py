@@ -10,7 +10,7 @@ from humanoid_rl_ros.core.action import ActionProcessor, ActionSpec
 from humanoid_rl_ros.core.arrays import Float32Array, FloatArray
 from humanoid_rl_ros.core.command import CommandFilter
 from humanoid_rl_ros.core.controller import EntryBlend, PDController, PDGains
-from humanoid_rl_ros.core.errors import StateError
+from humanoid_rl_ros.core.errors import HumanoidError, StateError
 from humanoid_rl_ros.core.gait import GaitClock
 from humanoid_rl_ros.core.joints import indices_of
 from humanoid_rl_ros.core.observation_terms import ObservationInput
@@ -65,7 +65,7 @@ class PolicyBehaviour:
         self._gait = GaitClock(bundle.gait, bundle.control_period) if bundle.gait else None
         self._driven = indices_of(tuple(bundle.joints), robot.joint_names, what="driven joint", where="the robot")
         self._pose, gains = pose_and_gains(bundle, robot)
-        self._pd = PDController(gains)
+        self._pd = PDController(gains, robot.joint_names)
         self._zero_effort = np.zeros(robot.n_joints)
         self._blend = EntryBlend(bundle.entry_blend if entry_blend is None else entry_blend)
         self._entered = False
@@ -115,11 +115,19 @@ class PolicyBehaviour:
             The effort that answers this state.
 
         Raises:
-            StateError: `enter` was not called, the stamp is not newer, or an observed quantity is not finite.
+            StateError: `enter` was not called, the stamp is not newer, or a measured quantity is not finite.
             PolicyError: the network failed or gave what is not an action.
+            After an error `enter` must be called again.
         """
         if not self._entered:
             raise StateError("update before enter")
+        try:
+            return self._update(state, command)
+        except HumanoidError:
+            self.leave()  # what was computed half must not be followed
+            raise
+
+    def _update(self, state: RobotState, command: VelocityCommand) -> JointEffort:
         if self._previous_ns is not None and state.stamp_ns <= self._previous_ns:
             raise StateError(f"state stamp went back from {self._previous_ns} to {state.stamp_ns} ns")
         interval_ns = 0 if self._previous_ns is None else state.stamp_ns - self._previous_ns

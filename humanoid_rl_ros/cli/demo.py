@@ -174,7 +174,9 @@ class _View:
         self._observer = observer
         self._options = options
         self._console = console
-        self._live = Live(self._table(), console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        self._live = (
+            Live(self._table(), console=console, auto_refresh=False, transient=True) if console.is_terminal else None
+        )
         self._plain_at = 0.0
 
     def __enter__(self) -> _View:

@@ -146,11 +146,11 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(4, 1, figsize=(10, 10), sharex=True, layout="constrained")
+    figure, axes = pyplot.subplots(4, 1, figsize=(12, 10), sharex=True, layout="constrained")
     figure.suptitle(f"{result.robot} · policy {result.policy} · {result.mode} · {'stood' if result.stood else 'fell'}")
     time = np.asarray(recording.time)
     axes[0].plot(time, recording.height, color="tab:blue")
-    axes[0].set(ylabel="base height [m]", ylim=(0.0, None))
+    axes[0].set(ylabel="base height [m]", ylim=(0.0, 1.15 * max(recording.height)))
     axes[1].plot(time, np.degrees(recording.tilt), color="tab:orange")
     axes[1].axhline(np.degrees(FALLEN_TILT_RAD), color="tab:red", linestyle="--", linewidth=1, label="counts as fallen")
     axes[1].set(ylabel="tilt [deg]", ylim=(0.0, None))
@@ -165,7 +165,9 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
     if recording.effort:
         share = np.asarray(recording.effort) / robot.effort_limit
         strongest = np.argsort(-np.abs(share).max(axis=0))[:4]
-        axes[3].fill_between(recording.effort_time, share.min(axis=1), share.max(axis=1), color="0.85", label="all joints")
+        axes[3].fill_between(
+            recording.effort_time, share.min(axis=1), share.max(axis=1), color="0.85", label="all joints"
+        )
         for i in strongest:
             axes[3].plot(recording.effort_time, share[:, i], linewidth=0.8, label=robot.joint_names[i])
         for limit in (-1.0, 1.0):
@@ -174,6 +176,6 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
     for axis in axes:
         axis.grid(alpha=0.3)
     for axis in axes[1:]:
-        axis.legend(loc="upper right", fontsize="small", ncols=3)
+        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

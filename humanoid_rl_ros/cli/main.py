@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Optional
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -37,7 +37,7 @@ class Mode(str, Enum):
     realtime = "realtime"
 
 
-JsonFile = Annotated[Optional[Path], typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]  # noqa: UP007, UP045  # typer reads it on 3.10
+JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]
 Robot = Annotated[str, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF).")]
 Policy = Annotated[str, typer.Option(help="Shipped policy or bundle folder.")]
 
@@ -52,11 +52,14 @@ def demo(
     seconds: Annotated[float, typer.Option(min=0.1, help="Simulated time [s].")] = 20.0,
     mode: Annotated[Mode, typer.Option(help="Wait for each command, or step by the wall clock.")] = Mode.lockstep,
     entry_blend: Annotated[
-        Optional[float], typer.Option(min=0.0, help="Time to take over from the measured pose [s]; the bundle's by default.")  # noqa: UP007, UP045
+        float | None,
+        typer.Option(min=0.0, help="Time to take over from the measured pose [s]; the bundle's by default."),
     ] = None,
     safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
     json_file: JsonFile = None,
-    picture: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw the run.")] = Path("humanoid_rl_demo.png"),
+    picture: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw the run.")] = Path(
+        "humanoid_rl_demo.png"
+    ),
 ) -> None:
     """Start simulation, policy and safety monitor as three ROS 2 nodes and watch them; exit 0 if the robot stood."""
     from humanoid_rl_ros.cli.demo import DemoOptions, run_demo
@@ -69,7 +72,7 @@ def demo(
 @robot_app.command("describe")
 def robot_describe(
     model: Annotated[Path, typer.Argument(help="MJCF or URDF file.")],
-    output: Annotated[Optional[Path], typer.Option("--output", "-o", metavar="FILE", help="Robot YAML to write.")] = None,  # noqa: UP007, UP045
+    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Robot YAML to write.")] = None,
     name: Annotated[str, typer.Option(help="Name of the robot; the model's by default.")] = "",
     imu: Annotated[str, typer.Option(help="Site or body that carries the IMU.")] = "",
 ) -> None:
@@ -114,15 +117,14 @@ def policy_check(
 @bench_app.command("latency")
 def bench_latency(
     rate: Annotated[list[int], typer.Option(help="Joint states per second; may be repeated.")] = [200, 500],  # noqa: B006  # typer copies it
-    joints: Annotated[int, typer.Option(min=1, help="Joints in each message.")] = 29,
-    seconds: Annotated[float, typer.Option(min=1.0, help="How long to measure each chain.")] = 10.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Length of one turn [s].")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns the chains take, to even out a busy machine.")] = 3,
     json_file: JsonFile = None,
 ) -> None:
-    """Joint state published → clamped command received, through the real nodes, beside a bare echo node."""
+    """Joint state published to clamped command received, 29 joints, through the real nodes and through a bare echo."""
     from humanoid_rl_ros.cli.bench_latency import run_latency
 
-    run_latency(rates=rate, joints=joints, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
+    run_latency(rates=rate, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
 
 
 def _version(value: bool) -> None:
@@ -133,7 +135,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     pass
 

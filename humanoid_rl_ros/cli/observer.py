@@ -92,7 +92,9 @@ class GraphObserver:
         self.node.create_subscription(
             DiagnosticStatus, topics.SAFETY_STATUS.name, self._on_status, qos(topics.SAFETY_STATUS)
         )
-        self.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS.name, self._on_diagnostics, qos(topics.DIAGNOSTICS))
+        self.node.create_subscription(
+            DiagnosticArray, topics.DIAGNOSTICS.name, self._on_diagnostics, qos(topics.DIAGNOSTICS)
+        )
         # Raw: at the rate of the joint states, decoding every one of them would take a core of its own.
         self.node.create_subscription(
             JointState,

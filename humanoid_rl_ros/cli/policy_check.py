@@ -32,18 +32,21 @@ def check_policy(bundle_name: str, robot_name: str, console: Console) -> bool:
         findings = [Finding("error", str(error)), *findings]
     console.print(_table(bundle))
     for finding in findings:
-        console.print(f"{finding.level}: {finding.text}", style="red" if finding.level == "error" else "yellow", markup=False)
+        console.print(
+            f"{finding.level}: {finding.text}", style="red" if finding.level == "error" else "yellow", markup=False
+        )
     fits = all(finding.level != "error" for finding in findings)
     console.print(f"'{bundle.name}' {'fits' if fits else 'does not fit'} robot '{robot.name}'")
     return fits
 
 
 def _table(bundle: PolicyBundle) -> Table:
+    terms = ", ".join(dict.fromkeys(bundle.observation.term_names()))
     table = Table(title=bundle.name, show_header=False)
     rows = {
         "from": bundle.origin or "not said",
         "weights": str(bundle.weights.path),
-        "observation": f"{bundle.observation_size()} numbers: {', '.join(dict.fromkeys(bundle.observation.term_names()))}",
+        "observation": f"{bundle.observation_size()} numbers: {terms}",
         "joints": f"{len(bundle.joints)} driven, {len(bundle.held)} held, {len(bundle.observation.joints)} observed",
         "action": bundle.action.kind,
         "rates": f"{1.0 / bundle.control_period:g} Hz, PD at {bundle.pd_rate:g} Hz",

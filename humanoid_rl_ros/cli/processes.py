@@ -116,7 +116,7 @@ class ProcessGroup:
 
     def start(self, module: str, arguments: Sequence[str]) -> NodeProcess:
         """Start ``python -m module arguments``."""
-        log = TemporaryFile()
+        log = TemporaryFile()  # noqa: SIM115  # lives as long as the process
         process = subprocess.Popen(
             [sys.executable, "-m", module, *arguments],
             env=node_environment(),

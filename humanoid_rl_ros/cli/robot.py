@@ -36,7 +36,9 @@ def describe_robot(model: Path, output: Path | None, name: str, imu: str, consol
         HumanoidError: the model is not usable.
     """
     described = describe(model.resolve(), name=name or None, imu=imu or None)
-    comment = "\n".join(["Written by `humanoid_rl robot describe`; what was inferred:", *(f"- {n}" for n in described.notes)])
+    comment = "\n".join(
+        ["Written by `humanoid_rl robot describe`; what was inferred:", *(f"- {n}" for n in described.notes)]
+    )
     text = dump_robot(described.robot, comment=comment)
     if output is None:
         console.print(text, markup=False, soft_wrap=True, end="")

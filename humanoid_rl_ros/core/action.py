@@ -55,11 +55,17 @@ class ActionSpec:
         if self.kind not in KINDS:
             raise ConfigError(f"action kind must be one of {', '.join(KINDS)}, found '{self.kind}'")
         if self.last_action not in LAST_ACTIONS:
-            raise ConfigError(f"action last_action must be one of {', '.join(LAST_ACTIONS)}, found '{self.last_action}'")
+            raise ConfigError(
+                f"action last_action must be one of {', '.join(LAST_ACTIONS)}, found '{self.last_action}'"
+            )
         if not 0.0 < self.low_pass <= 1.0:
             raise ConfigError(f"action low_pass must be in (0, 1], found {self.low_pass:g}")
         if self.delay < 0:
             raise ConfigError(f"action delay must be at least 0 steps, found {self.delay}")
+        for name in ("scale", "offset"):
+            for joint, value in zip(self.joints, getattr(self, name), strict=True):
+                if not np.isfinite(value):
+                    raise ConfigError(f"action {name} of joint '{joint}' is not finite")
         for low, high, what in (
             (self.clip_lower, self.clip_upper, "clip"),
             (self.target_lower, self.target_upper, "target limits"),
@@ -93,26 +99,21 @@ class ActionProcessor:
         self.spec = spec
         self._shape = (*batch_shape, spec.size)
         self._scale = np.asarray(spec.scale, dtype=np.float64)
-        # A clip that admits nothing but the offset would divide by zero in `invert`; a scale of 0 is a held joint.
-        self._offset = np.asarray(spec.offset, dtype=np.float64) if spec.kind == "position_offset" else np.zeros(spec.size)
+        self._offset = (
+            np.asarray(spec.offset, dtype=np.float64) if spec.kind == "position_offset" else np.zeros(spec.size)
+        )
         self._clip = _bounds(spec.clip_lower, spec.clip_upper)
         self._limits = _bounds(spec.target_lower, spec.target_upper)
         self.last_action: FloatArray = np.zeros(self._shape)
         self._filtered: FloatArray | None = None
         self._queue: deque[FloatArray] = deque(maxlen=spec.delay + 1)
+        self._fresh: BoolArray = np.ones(batch_shape, dtype=bool)
 
     def reset(self, which: BoolArray | None = None) -> None:
         """Forget last action, filter and delay line, of all robots or those of a mask [Shape batch_shape]."""
-        if which is None:
-            self.last_action = np.zeros(self._shape)
-            self._filtered = None
-            self._queue.clear()
-            return
+        which = np.ones_like(self._fresh) if which is None else which
         self.last_action = np.where(which[..., None], 0.0, self.last_action)
-        rest = np.broadcast_to(self._offset, self._shape)
-        if self._filtered is not None:
-            self._filtered = np.where(which[..., None], rest, self._filtered)
-        self._queue = deque((np.where(which[..., None], rest, late) for late in self._queue), self._queue.maxlen)
+        self._fresh = self._fresh | which
 
     def apply(self, raw: FloatArray, *, lower: FloatArray | None = None, upper: FloatArray | None = None) -> FloatArray:
         """One control step.
@@ -128,7 +129,7 @@ class ActionProcessor:
         Raises:
             PolicyError: the output has the wrong width, or holds NaN or Inf.
         """
-        raw = np.asarray(raw, dtype=np.float64)
+        raw = np.array(raw, dtype=np.float64)  # a copy: it may be remembered as the last action
         if raw.shape != self._shape:
             raise PolicyError(f"the network gave an action of shape {raw.shape}, expected {self._shape}")
         if not np.isfinite(raw).all():
@@ -137,21 +138,29 @@ class ActionProcessor:
         action = raw if self._clip is None else np.clip(raw, *self._clip)
         if self.spec.last_action == "after_effort_clip" and lower is not None and upper is not None:
             a, b = self.invert(lower), self.invert(upper)
-            action = np.clip(action, np.minimum(a, b), np.maximum(a, b))
+            # A joint of scale 0 stays at its offset whatever the action: nothing to clip.
+            bounded = np.clip(action, np.fmin(a, b), np.fmax(a, b))
+            action = np.where(self._scale == 0.0, action, bounded)
         self.last_action = raw if self.spec.last_action == "raw" else action
         target = self._offset + self._scale * action
         if self._limits is not None:
             target = np.clip(target, *self._limits)
-        return self._late(self._smooth(target))
+        late = self._late(self._smooth(target))
+        self._fresh = np.zeros_like(self._fresh)
+        return late
 
     def invert(self, target: FloatArray) -> FloatArray:
-        """The action that asks for this target, before any limit, filter or delay [Shape (..., a)]."""
-        return np.asarray((target - self._offset) / self._scale)
+        """The action that asks for this target, before any limit, filter or delay [Shape (..., a)].
+
+        Not finite where the scale is 0.
+        """
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray((target - self._offset) / self._scale)
 
     def _smooth(self, target: FloatArray) -> FloatArray:
         if self.spec.low_pass == 1.0:
             return target
-        before = target if self._filtered is None else self._filtered
+        before = target if self._filtered is None else np.where(self._fresh[..., None], target, self._filtered)
         self._filtered = self.spec.low_pass * target + (1.0 - self.spec.low_pass) * before
         return self._filtered
 
@@ -160,6 +169,9 @@ class ActionProcessor:
             return target
         if not self._queue:
             self._queue.extend([target] * self.spec.delay)
+        if self._fresh.any():
+            restarted = (np.where(self._fresh[..., None], target, late) for late in self._queue)
+            self._queue = deque(restarted, self._queue.maxlen)
         self._queue.append(target)
         return self._queue[0]
 

@@ -14,7 +14,14 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 def frozen(values: ArrayLike) -> FloatArray:
-    """A read-only float64 copy."""
+    """A read-only float64 array that nobody else can write: a copy, unless it is one already."""
+    if (
+        isinstance(values, np.ndarray)
+        and not values.flags.writeable
+        and values.base is None
+        and values.dtype == np.float64
+    ):
+        return values
     array = np.array(values, dtype=np.float64)
     array.setflags(write=False)
     return array

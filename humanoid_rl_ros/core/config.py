@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 
 REQUIRED: Any = object()
+LONGEST_SHOWN = 80
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -22,7 +24,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # untyped in the stubs
+            if key_node.tag == "tag:yaml.org,2002:merge":
+                continue
+            key = self.construct_object(key_node, deep=True)
             if isinstance(key, str | int | float):
                 if key in seen:
                     line = key_node.start_mark.line + 1
@@ -54,7 +58,8 @@ def read_yaml(path: str | Path) -> Section:
         data = yaml.load(text, Loader=_UniqueKeyLoader)
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    # What a tag promises and the value does not keep surfaces as whatever PyYAML's constructors run into.
+    except (yaml.YAMLError, ValueError, RecursionError, KeyError, TypeError, IndexError) as error:
         raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(data, Mapping):
         found = "nothing" if data is None else f"a {type(data).__name__}"
@@ -71,28 +76,40 @@ class Section:
     """
 
     def __init__(self, data: Mapping[Any, Any], where: str) -> None:
-        self._data = data
+        self._data = {self._name(key, where): value for key, value in data.items()}
         self.where = where
         self._read: set[str] = set()
+
+    @staticmethod
+    def _name(key: Any, where: str) -> str:
+        if isinstance(key, bool) or not isinstance(key, str | int | float):
+            raise ConfigError(
+                f"{where}: key {key!r} is not text; YAML reads on, off, yes and no as true and false: quote it"
+            )
+        return str(key)
 
     def __contains__(self, key: str) -> bool:
         return key in self._data
 
     def keys(self) -> list[str]:
-        """The keys present, in file order, as strings."""
-        return [str(k) for k in self._data]
+        """The keys present, in file order."""
+        return list(self._data)
 
     def raw(self, key: str, default: Any = REQUIRED) -> Any:
         """The value as YAML gave it."""
         self._read.add(key)
         if key not in self._data:
             if default is REQUIRED:
-                raise ConfigError(f"{self.where}: '{key}' is missing")
+                near = difflib.get_close_matches(key, [k for k in self._data if k not in self._read], n=1, cutoff=0.8)
+                hint = f"; is '{near[0]}' meant to be it?" if near else ""
+                raise ConfigError(f"{self.where}: '{key}' is missing{hint}")
             return default
         return self._data[key]
 
     def _refuse(self, key: str, expected: str, found: object) -> ConfigError:
-        return ConfigError(f"{self.where}: '{key}' must be {expected}, found {found!r}")
+        text = repr(found)
+        shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+        return ConfigError(f"{self.where}: '{key}' must be {expected}, found {shown}")
 
     def text(self, key: str, default: Any = REQUIRED) -> str:
         """A string."""
@@ -133,13 +150,17 @@ class Section:
         *,
         least: float | None = None,
         above: float | None = None,
+        most: float | None = None,
         infinite: bool = False,
     ) -> float:
-        """A number; finite unless `infinite`; at least `least`; strictly above `above`."""
+        """A number; finite unless `infinite`; at least `least`; strictly above `above`; at most `most`."""
         value = self.raw(key, default)
         if value is None and default is None:
             return None  # type: ignore[return-value]  # an optional number is asked for with default None
-        return self._number(key, value, least=least, above=above, infinite=infinite)
+        number = self._number(key, value, least=least, above=above, infinite=infinite)
+        if most is not None and number > most:
+            raise self._refuse(key, f"at most {most:g}", value)
+        return number
 
     def _number(
         self,
@@ -154,7 +175,10 @@ class Section:
             # YAML 1.1 reads 1e-3 (no dot) as text; say so instead of a bare refusal.
             hint = " (write it with a dot: 1.0e-3)" if isinstance(value, str) and _floaty(value) else ""
             raise self._refuse(key, f"a number{hint}", value)
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:
+            raise self._refuse(key, "finite", value) from None
         if math.isnan(number) or (math.isinf(number) and not infinite):
             raise self._refuse(key, "finite", value)
         if least is not None and number < least:
@@ -163,7 +187,9 @@ class Section:
             raise self._refuse(key, f"above {above:g}", value)
         return number
 
-    def numbers(self, key: str, default: Any = REQUIRED, *, length: int | None = None, infinite: bool = False) -> FloatArray:
+    def numbers(
+        self, key: str, default: Any = REQUIRED, *, length: int | None = None, infinite: bool = False
+    ) -> FloatArray:
         """A list of numbers as a float64 array, optionally of a given length."""
         value = self.raw(key, default)
         if value is None and default is None:
@@ -172,7 +198,9 @@ class Section:
             raise self._refuse(key, "a list of numbers", value)
         if length is not None and len(value) != length:
             raise self._refuse(key, f"{length} numbers", value)
-        return np.array([self._number(f"{key}[{i}]", v, infinite=infinite) for i, v in enumerate(value)], dtype=np.float64)
+        return np.array(
+            [self._number(f"{key}[{i}]", v, infinite=infinite) for i, v in enumerate(value)], dtype=np.float64
+        )
 
     def names(self, key: str, default: Any = REQUIRED) -> tuple[str, ...]:
         """A list of distinct names."""
@@ -206,15 +234,17 @@ class Section:
             items.append(Section(item, f"{self.where}: {key}[{i}]"))
         return items
 
-    def per_name(self, key: str, names: Sequence[str], default: Any = REQUIRED) -> FloatArray:
+    def per_name(
+        self, key: str, names: Sequence[str], default: Any = REQUIRED, *, infinite: bool = False
+    ) -> FloatArray:
         """A number for all, or a mapping from each name to its number, as an array in the order of `names`."""
         value = self.raw(key, default)
         if isinstance(value, Mapping):
             nested = Section(value, f"{self.where}: {key}")
-            array = np.array([nested.number(name) for name in names], dtype=np.float64)
+            array = np.array([nested.number(name, infinite=infinite) for name in names], dtype=np.float64)
             nested.finish()
             return array
-        return np.full(len(names), self._number(key, value), dtype=np.float64)
+        return np.full(len(names), self._number(key, value, infinite=infinite), dtype=np.float64)
 
     def finish(self) -> None:
         """Refuse the first key that nobody asked for.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from humanoid_rl_ros.core.arrays import FloatArray, frozen
-from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.errors import ConfigError, StateError
 from humanoid_rl_ros.core.state import JointTarget, RobotState
 
 
@@ -42,10 +43,12 @@ class PDController:
 
     Args:
         gains: gains and limits.
+        joints: names for errors.
     """
 
-    def __init__(self, gains: PDGains) -> None:
+    def __init__(self, gains: PDGains, joints: Sequence[str] = ()) -> None:
         self.gains = gains
+        self._joints = tuple(joints)
         self._filtered: FloatArray | None = None
 
     def reset(self) -> None:
@@ -61,9 +64,18 @@ class PDController:
 
         Returns:
             [N·m; Shape (..., n)], within the limits.
+
+        Raises:
+            StateError: the effort would not be finite; names the joint.
         """
         g = self.gains
-        effort = g.kp * (target.position - state.joint_position) - g.kd * state.joint_velocity + target.feedforward_effort
+        effort = (
+            g.kp * (target.position - state.joint_position) - g.kd * state.joint_velocity + target.feedforward_effort
+        )
+        if not np.isfinite(effort).all():
+            bad = int(np.argwhere(~np.isfinite(effort))[0][-1])
+            name = f"joint '{self._joints[bad]}'" if self._joints else f"joint {bad}"
+            raise StateError(f"position, velocity or target of {name} is not finite")
         if g.low_pass != 1.0:
             before = effort if self._filtered is None else self._filtered
             effort = self._filtered = g.low_pass * effort + (1.0 - g.low_pass) * before

@@ -42,7 +42,9 @@ class GaitSpec:
         if not self.phases:
             raise ConfigError("gait needs at least one phase")
         if self.when_standing not in WHEN_STANDING:
-            raise ConfigError(f"gait when_standing must be one of {', '.join(WHEN_STANDING)}, found '{self.when_standing}'")
+            raise ConfigError(
+                f"gait when_standing must be one of {', '.join(WHEN_STANDING)}, found '{self.when_standing}'"
+            )
 
 
 def is_standing(command: FloatArray, threshold: float) -> BoolArray:
@@ -116,7 +118,9 @@ def gait_from_section(section: Section) -> GaitSpec:
     """Read the ``gait`` mapping of a policy YAML."""
     if ("period" in section) == ("frequency" in section):
         raise ConfigError(f"{section.where}: give either 'period' [s] or 'frequency' [Hz]")
-    frequency = 1.0 / section.number("period", above=0.0) if "period" in section else section.number("frequency", above=0.0)
+    frequency = (
+        1.0 / section.number("period", above=0.0) if "period" in section else section.number("frequency", above=0.0)
+    )
     phases = section.numbers("phases", [0.0])
     spec = GaitSpec(
         frequency=frequency,

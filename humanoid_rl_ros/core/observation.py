@@ -19,6 +19,7 @@ from humanoid_rl_ros.core.observation_terms import ObservationInput, TermLayout,
 LAYOUTS = ("term_major", "time_major")
 ORDERS = ("oldest_first", "newest_first")
 FIRST_FILLS = ("first_frame", "zeros")
+LARGEST = float(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,10 @@ class BlockSpec:
     terms: tuple[TermSpec, ...]
     history: HistorySpec | None = None
 
+    def __post_init__(self) -> None:
+        if not self.terms:
+            raise ConfigError("observation: a block has no term")
+
 
 @dataclass(frozen=True)
 class ObservationSpec:
@@ -132,9 +137,13 @@ class _BoundTerm:
         gain = np.broadcast_to(np.asarray(spec.scale, dtype=np.float64), (self.width,)).copy()
         self._mask: BoolArray | None = None
         if spec.masked_joints:
-            if self.width != len(joints):
-                raise ConfigError(f"term '{spec.term}' is not one number per observed joint; masked_joints cannot apply")
-            masked = indices_of(spec.masked_joints, joints, what=f"masked joint of term '{spec.term}'", where="the observed joints")
+            if term.over != "observed":
+                raise ConfigError(
+                    f"term '{spec.term}' is not one number per observed joint; masked_joints cannot apply"
+                )
+            masked = indices_of(
+                spec.masked_joints, joints, what=f"masked joint of term '{spec.term}'", where="the observed joints"
+            )
             self._mask = np.zeros(self.width, dtype=bool)
             self._mask[masked] = True
         self._gain = None if np.all(gain == 1.0) else gain
@@ -143,6 +152,8 @@ class _BoundTerm:
         value = self._compute(inputs, self._layout)
         if value.shape[-1] != self.width:
             raise StateError(f"observation term '{self.name}' gave {value.shape[-1]} numbers, expected {self.width}")
+        if not np.isfinite(value).all():
+            raise StateError(f"observation term '{self.name}' is not finite")
         if self._clip is not None:
             value = np.clip(value, *self._clip)
         if self._gain is not None:
@@ -154,6 +165,8 @@ class _BoundTerm:
         if self._zero_when_standing:
             still = is_standing(inputs.command, self._layout.stand_threshold)
             value = np.where(still[..., None], 0.0, value)
+        if np.abs(value).max(initial=0.0) > LARGEST:
+            raise StateError(f"observation term '{self.name}' is too large for the network's float32")
         return value
 
 
@@ -178,8 +191,12 @@ class _BoundBlock:
             self._frames[which] = 0.0
             self._empty |= which
 
-    def __call__(self, inputs: ObservationInput) -> FloatArray:
-        frame = np.concatenate([term(inputs) for term in self.terms], axis=-1)
+    def frame(self, inputs: ObservationInput) -> FloatArray:
+        """The terms now [Shape (..., frame_width)]."""
+        return np.concatenate([term(inputs) for term in self.terms], axis=-1)
+
+    def stacked(self, frame: FloatArray) -> FloatArray:
+        """The block with this frame as its newest, which it remembers [Shape (..., width)]."""
         if self.history is None:
             return frame
         if self.history.first_fill == "first_frame" and self._empty.any():
@@ -261,21 +278,14 @@ class ObservationBuilder:
             What the network sees [Shape (..., size); float32].
 
         Raises:
-            StateError: the vector holds NaN or Inf; names the term.
+            StateError: a term is NaN, Inf or too large; names it. Nothing is remembered of this step then.
         """
-        vector = np.concatenate([block(inputs) for block in self._blocks], axis=-1)
-        if not np.isfinite(vector).all():
-            raise StateError(f"observation term '{self._first_not_finite(inputs)}' is not finite")
+        # All frames before the first is remembered: a refused measurement must not stay in a history.
+        frames = [block.frame(inputs) for block in self._blocks]
+        vector = np.concatenate([b.stacked(f) for b, f in zip(self._blocks, frames, strict=True)], axis=-1)
         if self.spec.clip is not None:
             vector = np.clip(vector, *self.spec.clip)
         return vector.astype(np.float32)
-
-    def _first_not_finite(self, inputs: ObservationInput) -> str:
-        for block in self._blocks:
-            for term in block.terms:
-                if not np.isfinite(term(inputs)).all():
-                    return term.name
-        return "history"
 
     def labels(self) -> list[str]:
         """A name for every element, such as ``joint_pos_rel[3]`` or ``base_ang_vel[0]@-2`` for two steps ago."""

@@ -63,22 +63,32 @@ TermWidth = Callable[[TermLayout], int]
 
 @dataclass(frozen=True)
 class Term:
-    """A registered term: its width for a layout, and the function that computes it."""
+    """A registered term.
+
+    Attributes:
+        name: what a policy YAML calls it.
+        width: numbers it gives for a layout.
+        compute: the function that gives them.
+        over: the joints it has one number each for: ``observed``, ``driven``, or empty.
+    """
 
     name: str
     width: TermWidth
     compute: TermFunction
+    over: str = ""
 
 
 _REGISTRY: dict[str, Term] = {}
 
 
-def register_term(name: str, width: int | TermWidth) -> Callable[[TermFunction], TermFunction]:
+def register_term(name: str, width: int | TermWidth, *, over: str = "") -> Callable[[TermFunction], TermFunction]:
     """Make a term known under a name that a policy YAML can use.
 
     Args:
         name: the name; must be new.
         width: how many numbers it gives, or a function of the layout that says so.
+        over: ``observed`` or ``driven`` when it has one number for each of those joints, so that scales and masks may
+            be given by joint.
 
     Returns:
         A decorator for ``function(inputs, layout) -> array [Shape (..., width)]``.
@@ -90,7 +100,7 @@ def register_term(name: str, width: int | TermWidth) -> Callable[[TermFunction],
     def add(function: TermFunction) -> TermFunction:
         if name in _REGISTRY:
             raise ConfigError(f"observation term '{name}' is registered already")
-        _REGISTRY[name] = Term(name, width if callable(width) else lambda _layout: width, function)
+        _REGISTRY[name] = Term(name, width if callable(width) else lambda _layout: width, function, over)
         return function
 
     return add
@@ -179,25 +189,25 @@ def velocity_commands_angular(inputs: ObservationInput, layout: TermLayout) -> F
     return inputs.command[..., 2:]
 
 
-@register_term("joint_pos_rel", _n_joints)
+@register_term("joint_pos_rel", _n_joints, over="observed")
 def joint_pos_rel(inputs: ObservationInput, layout: TermLayout) -> FloatArray:
     """Position of the observed joints less their default [rad]."""
     return inputs.state.joint_position[..., layout.joints] - layout.default_position
 
 
-@register_term("joint_pos", _n_joints)
+@register_term("joint_pos", _n_joints, over="observed")
 def joint_pos(inputs: ObservationInput, layout: TermLayout) -> FloatArray:
     """Position of the observed joints [rad]."""
     return inputs.state.joint_position[..., layout.joints]
 
 
-@register_term("joint_vel_rel", _n_joints)
+@register_term("joint_vel_rel", _n_joints, over="observed")
 def joint_vel_rel(inputs: ObservationInput, layout: TermLayout) -> FloatArray:
     """Velocity of the observed joints; the default velocity is zero [rad/s]."""
     return inputs.state.joint_velocity[..., layout.joints]
 
 
-@register_term("last_action", lambda layout: layout.n_actions)
+@register_term("last_action", lambda layout: layout.n_actions, over="driven")
 def last_action(inputs: ObservationInput, layout: TermLayout) -> FloatArray:
     """The action of the step before; zeros after a reset."""
     return inputs.last_action

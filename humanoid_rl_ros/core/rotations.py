@@ -28,15 +28,17 @@ def unit(quaternion: FloatArray) -> FloatArray:
         StateError: a norm differs from 1 by more than `UNIT_TOLERANCE`, or is not finite.
     """
     norm = np.sqrt((quaternion * quaternion).sum(axis=-1, keepdims=True))
-    worst = float(np.abs(norm - 1.0).max())
-    if not worst <= UNIT_TOLERANCE:
-        raise StateError(f"orientation {np.array2string(quaternion)} (wxyz) is not a unit quaternion: norm {float(norm.flat[0]):.4g}")
+    near = np.abs(norm[..., 0] - 1.0) <= UNIT_TOLERANCE
+    if not near.all():
+        bad = quaternion[~near].reshape(-1, 4)[0]
+        text = ", ".join(f"{value:.4g}" for value in bad)
+        raise StateError(f"orientation [{text}] (wxyz) is not a unit quaternion: norm {float(norm[~near].flat[0]):.4g}")
     return np.asarray(quaternion / norm)
 
 
 def conjugate(quaternion: FloatArray) -> FloatArray:
     """The inverse rotation of a unit quaternion [wxyz; Shape (..., 4)]."""
-    return quaternion * np.array([1.0, -1.0, -1.0, -1.0])
+    return np.asarray(quaternion * np.array([1.0, -1.0, -1.0, -1.0]))
 
 
 def multiply(left: FloatArray, right: FloatArray) -> FloatArray:

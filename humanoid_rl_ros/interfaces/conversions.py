@@ -9,21 +9,29 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
+from numpy.typing import ArrayLike
 from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Float32MultiArray, Float64MultiArray, MultiArrayDimension
 
 from humanoid_rl_ros.core import rotations
-from humanoid_rl_ros.core.arrays import Float32Array, FloatArray
+from humanoid_rl_ros.core.arrays import Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import ImuSample, JointSample
 from humanoid_rl_ros.core.state import JointEffort, VelocityCommand
+from humanoid_rl_ros.interfaces.cdr import RawImu, RawJointState
 
 NANOSECONDS = 1_000_000_000
 
 
 def stamp_to_ns(stamp: Time) -> int:
-    """A ROS stamp as integer nanoseconds."""
+    """A ROS stamp as integer nanoseconds.
+
+    Raises:
+        StateError: it has a second or more of nanoseconds, which no clock gives and no answer could carry back.
+    """
+    if stamp.nanosec >= NANOSECONDS:
+        raise StateError(f"stamp has {stamp.nanosec} nanoseconds, expected fewer than {NANOSECONDS}")
     return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
 
 
@@ -33,19 +41,23 @@ def ns_to_stamp(time_ns: int) -> Time:
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
-def _named(values: Sequence[float], names: Sequence[str], permutation: np.ndarray, what: str) -> FloatArray:
+def _named(values: ArrayLike, names: Sequence[str], permutation: IndexArray, what: str) -> FloatArray:
     array_ = np.asarray(values, dtype=np.float64)
     if array_.size != len(names):
         raise StateError(f"joint state has {len(names)} names but {array_.size} values of {what}")
     ordered: FloatArray = array_[permutation]
-    # The sum is finite exactly when every element is (or two Infs of one sign overflow, which is not finite either).
+    ordered.setflags(write=False)  # nobody else has it: the state need not copy it
     if not np.isfinite(ordered).all():
         bad = permutation[int(np.flatnonzero(~np.isfinite(ordered))[0])]
         raise StateError(f"{what} of joint '{names[bad]}' is {array_[bad]}")
     return ordered
 
 
-def joint_sample(message: JointState, matcher: JointMatcher) -> JointSample:
+def _stamp_ns(message: JointState | RawJointState) -> int:
+    return message.stamp_ns if isinstance(message, RawJointState) else stamp_to_ns(message.header.stamp)
+
+
+def joint_sample(message: JointState | RawJointState, matcher: JointMatcher) -> JointSample:
     """Positions and velocities in the robot's order.
 
     Args:
@@ -60,13 +72,13 @@ def joint_sample(message: JointState, matcher: JointMatcher) -> JointSample:
     """
     permutation = matcher.permutation(message.name)
     return JointSample(
-        stamp_to_ns(message.header.stamp),
+        _stamp_ns(message),
         _named(message.position, message.name, permutation, "position"),
         _named(message.velocity, message.name, permutation, "velocity"),
     )
 
 
-def effort_of(message: JointState, matcher: JointMatcher) -> JointEffort:
+def effort_of(message: JointState | RawJointState, matcher: JointMatcher) -> JointEffort:
     """Efforts in the robot's order; NaN and Inf are passed on for the monitor to count.
 
     Raises:
@@ -76,28 +88,54 @@ def effort_of(message: JointState, matcher: JointMatcher) -> JointEffort:
     values = np.asarray(message.effort, dtype=np.float64)
     if values.size != len(message.name):
         raise StateError(f"joint effort has {len(message.name)} names but {values.size} values")
-    return JointEffort(stamp_to_ns(message.header.stamp), values[permutation])
+    return JointEffort(_stamp_ns(message), values[permutation])
 
 
-def imu_sample(message: Imu) -> ImuSample:
+def imu_sample(message: Imu | RawImu) -> ImuSample:
     """Orientation, rates and acceleration.
 
     Raises:
-        StateError: the IMU says it has no orientation or no rates, a value is NaN or Inf, or the quaternion is not unit.
+        StateError: the IMU says it has no orientation or no rates, a value is NaN or Inf, or the quaternion is no
+            rotation.
     """
-    if message.orientation_covariance[0] == -1.0:
+    raw = message if isinstance(message, RawImu) else _raw_imu(message)
+    numbers = raw.numbers
+    if numbers[4] == -1.0:
         raise StateError("the IMU gives no orientation (orientation_covariance[0] is -1)")
-    if message.angular_velocity_covariance[0] == -1.0:
+    if numbers[16] == -1.0:
         raise StateError("the IMU gives no angular velocity (angular_velocity_covariance[0] is -1)")
-    q, w, a = message.orientation, message.angular_velocity, message.linear_acceleration
-    values = np.array([q.w, q.x, q.y, q.z, w.x, w.y, w.z, a.x, a.y, a.z])
-    if message.linear_acceleration_covariance[0] == -1.0:
+    values = numbers[_IMU_ORDER]
+    if numbers[28] == -1.0:
         values[7:] = 0.0
     if not np.isfinite(values).all():
         names = ("orientation", "angular_velocity", "linear_acceleration")
         first = int(np.flatnonzero(~np.isfinite(values))[0])
         raise StateError(f"IMU {names[0 if first < 4 else 1 if first < 7 else 2]} is not finite")
-    return ImuSample(stamp_to_ns(message.header.stamp), rotations.unit(values[:4]), values[4:7], values[7:])
+    return ImuSample(raw.stamp_ns, rotations.unit(values[:4]), values[4:7], values[7:])
+
+
+_IMU_ORDER = np.array([3, 0, 1, 2, 13, 14, 15, 25, 26, 27])
+"""Where wxyz, the rates and the acceleration stand in the numbers of an IMU message."""
+
+
+def _raw_imu(message: Imu) -> RawImu:
+    q, w, a = message.orientation, message.angular_velocity, message.linear_acceleration
+    numbers = np.concatenate(
+        [
+            [q.x, q.y, q.z, q.w],
+            message.orientation_covariance,
+            [w.x, w.y, w.z],
+            message.angular_velocity_covariance,
+            [a.x, a.y, a.z],
+            message.linear_acceleration_covariance,
+        ]
+    )
+    return RawImu(stamp_to_ns(message.header.stamp), numbers)
+
+
+def xyzw(orientation: FloatArray) -> FloatArray:
+    """ROS's order of a wxyz quaternion [Shape (4,)]."""
+    return orientation[[1, 2, 3, 0]]
 
 
 def velocity_command(message: Twist | TwistStamped) -> VelocityCommand:
@@ -120,46 +158,10 @@ def _doubles(values: FloatArray) -> array[float]:
     return out
 
 
-def effort_message(effort: JointEffort, joint_names: list[str], frame_id: str = "") -> JointState:
-    """Names and efforts, stamped with the state they answer."""
-    message = JointState()
-    message.header.stamp = ns_to_stamp(effort.stamp_ns)
-    message.header.frame_id = frame_id
-    message.name = joint_names
-    message.effort = _doubles(effort.effort)
-    return message
-
-
 def command_array(effort: JointEffort) -> Float64MultiArray:
     """What ros2_control's effort controllers take: efforts in the robot's order."""
     message = Float64MultiArray()
     message.data = _doubles(effort.effort)
-    return message
-
-
-def joint_state_message(
-    stamp_ns: int, joint_names: list[str], position: FloatArray, velocity: FloatArray, effort: FloatArray
-) -> JointState:
-    """A complete joint state."""
-    message = JointState()
-    message.header.stamp = ns_to_stamp(stamp_ns)
-    message.name = joint_names
-    message.position = _doubles(position)
-    message.velocity = _doubles(velocity)
-    message.effort = _doubles(effort)
-    return message
-
-
-def imu_message(stamp_ns: int, frame_id: str, sample: ImuSample) -> Imu:
-    """An IMU message; covariances zero, which says unknown."""
-    message = Imu()
-    message.header.stamp = ns_to_stamp(stamp_ns)
-    message.header.frame_id = frame_id
-    w, x, y, z = map(float, sample.orientation)
-    message.orientation.x, message.orientation.y, message.orientation.z, message.orientation.w = x, y, z, w
-    rates, force = message.angular_velocity, message.linear_acceleration
-    rates.x, rates.y, rates.z = map(float, sample.angular_velocity)
-    force.x, force.y, force.z = map(float, sample.linear_acceleration)
     return message
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.exceptions import ParameterException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
 from rclpy.signals import SignalHandlerOptions
@@ -79,9 +79,11 @@ class ManagedNode(LifecycleNode):
         self._entities.append((self.destroy_publisher, publisher))
         return publisher
 
-    def subscribe_to(self, topic: Topic, callback: Callable[[Any], None], *, name: str = "", kind: Any = None) -> Any:
-        """A subscription to a topic of the table."""
-        subscription = self.create_subscription(kind or topic.type, name or topic.name, callback, qos(topic))
+    def subscribe_to(
+        self, topic: Topic, callback: Callable[[Any], None], *, name: str = "", kind: Any = None, raw: bool = False
+    ) -> Any:
+        """A subscription to a topic of the table; with `raw` the callback gets the serialised message."""
+        subscription = self.create_subscription(kind or topic.type, name or topic.name, callback, qos(topic), raw=raw)
         self._entities.append((self.destroy_subscription, subscription))
         return subscription
 
@@ -186,12 +188,12 @@ class ManagedNode(LifecycleNode):
         """
         if not self.get_parameter("autostart").value:
             self.get_logger().info(
-                f"waiting for its lifecycle: ros2 lifecycle set {self.get_fully_qualified_name()} configure, then activate"
-                " (or start it with autostart:=true)"
+                f"waiting for its lifecycle: ros2 lifecycle set {self.get_fully_qualified_name()} configure, then "
+                "activate (or start it with autostart:=true)"
             )
             return True
         success = TransitionCallbackReturn.SUCCESS
-        return self.trigger_configure() == success and self.trigger_activate() == success
+        return bool(self.trigger_configure() == success and self.trigger_activate() == success)
 
 
 def make_executor() -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import shutil
 from dataclasses import dataclass
 
@@ -26,8 +27,8 @@ class LaunchArgument:
     choices: tuple[str, ...] = ()
 
 
-_ROBOT = LaunchArgument("robot", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
-_POLICY = LaunchArgument("policy", "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle.")
+_ROBOT_TEXT = "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF)."
+_POLICY_TEXT = "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle."
 _SHARED = (
     LaunchArgument("cmd_vel_type", "Message type of cmd_vel.", "twist_stamped", ("twist_stamped", "twist")),
     LaunchArgument(
@@ -42,8 +43,8 @@ _SHARED = (
 )
 
 SIMULATION_ARGUMENTS = (
-    _ROBOT,
-    _POLICY,
+    LaunchArgument("robot", _ROBOT_TEXT, "reference"),
+    LaunchArgument("policy", _POLICY_TEXT, "stand"),
     LaunchArgument(
         "mode", "Step by the wall clock, or wait for each command.", "realtime", choices=("realtime", "lockstep")
     ),
@@ -54,8 +55,8 @@ SIMULATION_ARGUMENTS = (
     *_SHARED,
 )
 ROBOT_ARGUMENTS = (
-    _ROBOT,
-    _POLICY,
+    LaunchArgument("robot", _ROBOT_TEXT),
+    LaunchArgument("policy", _POLICY_TEXT),
     LaunchArgument(
         "command_type",
         "Message type of the joint commands that the robot's driver takes.",
@@ -74,13 +75,16 @@ def numbers(text: str, name: str) -> list[float]:
         name: of the argument, for the message.
 
     Raises:
-        ConfigError: a word is not a number.
+        ConfigError: a word is not a finite number.
     """
     words = text.strip().removeprefix("[").removesuffix("]").replace(",", " ").split()
     try:
-        return [float(word) for word in words]
+        found = [float(word) for word in words]
     except ValueError:
-        raise ConfigError(f"argument '{name}' must be numbers, found '{text}'") from None
+        found = [math.nan]
+    if not all(map(math.isfinite, found)):
+        raise ConfigError(f"argument '{name}' must be finite numbers, found '{text}'")
+    return found
 
 
 def velocity_command(text: str) -> list[float] | None:
@@ -125,7 +129,9 @@ def recording_command(text: str, namespace: str) -> list[str]:
             "ros-$ROS_DISTRO-rosbag2-storage-mcap, or leave recording:=false"
         )
     folder = [] if text.lower() == "true" else ["--output", text]
-    return ["ros2", "bag", "record", "--storage", "mcap", *folder, *recorded_topics(namespace)]
+    # A regular expression, because Humble knows no --topics and later versions take no topics without it.
+    names = f"^({'|'.join(recorded_topics(namespace))})$"
+    return ["ros2", "bag", "record", "--storage", "mcap", *folder, "--regex", names]
 
 
 def recorded_topics(namespace: str) -> list[str]:

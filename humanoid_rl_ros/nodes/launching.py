@@ -1,4 +1,5 @@
-# mypy: disable-error-code="import-not-found,import-untyped"
+# The checkout has a folder named launch, which mypy takes for the package; and launch has no type hints.
+# mypy: disable-error-code="import-not-found,import-untyped,attr-defined"
 """The graph as launch actions: what the launch files share. The one module that imports launch."""
 
 from __future__ import annotations
@@ -7,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from launch import LaunchContext
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -22,6 +22,7 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recording_command
+from launch import LaunchContext
 
 PACKAGE = "humanoid_rl_ros"
 RESPAWN_DELAY_S = 0.5
@@ -46,7 +47,7 @@ def values(context: LaunchContext, arguments: Sequence[LaunchArgument]) -> dict[
 
 
 def local_discovery() -> Any:
-    """Keep discovery on this machine unless the user says otherwise: a stray publisher must not meet a robot's motors."""
+    """Keep discovery on this machine unless the user says otherwise: strangers must not reach the motors."""
     name = "ROS_AUTOMATIC_DISCOVERY_RANGE"
     return SetEnvironmentVariable(name, EnvironmentVariable(name, default_value="LOCALHOST"))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
@@ -36,13 +36,7 @@ def parameter(
         The field.
     """
     metadata = {"description": description, "least": least, "most": most, "choices": choices, "read_only": read_only}
-    if isinstance(default, list):
-        return field(default_factory=lambda: list(default), metadata=metadata)
     return field(default=default, metadata=metadata)
-
-
-def _default(item: Field[Any]) -> Any:
-    return item.default if item.default is not MISSING else item.default_factory()  # type: ignore[misc]  # one is set
 
 
 def _descriptor(item: Field[Any]) -> ParameterDescriptor:
@@ -52,7 +46,7 @@ def _descriptor(item: Field[Any]) -> ParameterDescriptor:
     if meta["choices"]:
         descriptor.additional_constraints = f"one of {', '.join(meta['choices'])}"
     if meta["least"] is not None:
-        if isinstance(_default(item), int):
+        if isinstance(item.default, int):
             descriptor.integer_range = [IntegerRange(from_value=int(meta["least"]), to_value=int(meta["most"]), step=1)]
         else:
             descriptor.floating_point_range = [
@@ -68,10 +62,9 @@ def declare(node: Node, kind: type[Any]) -> None:
         rclpy's own errors, naming the parameter, when a value given at start has the wrong type or is out of range.
     """
     for item in fields(kind):
-        default = _default(item)
         # An empty list has no element type to infer; every list here is of doubles, and unset means empty.
-        value = Parameter.Type.DOUBLE_ARRAY if default == [] else default
-        node.declare_parameter(item.name, value, _descriptor(item))
+        default = list(item.default) if isinstance(item.default, tuple) else item.default
+        node.declare_parameter(item.name, Parameter.Type.DOUBLE_ARRAY if default == [] else default, _descriptor(item))
 
 
 def read(node: Node, kind: type[Parameters]) -> Parameters:
@@ -82,15 +75,13 @@ def read(node: Node, kind: type[Parameters]) -> Parameters:
     """
     values: dict[str, Any] = {}
     for item in fields(kind):  # type: ignore[arg-type]  # a dataclass by contract of this module
-        default = _default(item)
-        value = node.get_parameter_or(item.name, Parameter(item.name, value=default)).value if default == [] else (
-            node.get_parameter(item.name).value
-        )
+        unset = Parameter(item.name, value=item.default)
+        value = node.get_parameter_or(item.name, unset).value
         if item.metadata["choices"] and value not in item.metadata["choices"]:
             raise ConfigError(
                 f"parameter '{item.name}' must be one of {', '.join(item.metadata['choices'])}, found '{value}'"
             )
-        values[item.name] = list(value) if isinstance(default, list) else value
+        values[item.name] = tuple(value) if isinstance(item.default, tuple) else value
     return kind(**values)
 
 
@@ -108,9 +99,8 @@ class PolicyParameters:
     entry_blend: float = parameter(
         -1.0, "Time to take over from the measured pose [s]; negative: the bundle's own.", least=-1.0, most=60.0
     )
-    velocity_command: list[float] = parameter(
-        [0.0, 0.0, 0.0],
-        "Velocity asked for while cmd_vel is not used: linear x, y [m/s], angular z [rad/s]. For demonstrations and tests.",
+    velocity_command: tuple[float, ...] = parameter(
+        (0.0, 0.0, 0.0), "Velocity followed while cmd_vel is not used: linear x, y [m/s], angular z [rad/s]."
     )
     use_cmd_vel: bool = parameter(True, "Whether to follow the cmd_vel topic; otherwise velocity_command is followed.")
     command_type: str = parameter("twist_stamped", "Message type of cmd_vel.", choices=("twist_stamped", "twist"))
@@ -118,7 +108,8 @@ class PolicyParameters:
         0.5, "Age of the last cmd_vel after which zero velocity is followed [s].", least=0.05, most=10.0
     )
     base_velocity_topic: str = parameter(
-        "", "nav_msgs/Odometry topic of an estimator of the base's velocity, for policies that observe it; empty for none."
+        "",
+        "nav_msgs/Odometry topic of an estimator of the base's velocity, for policies that observe it; empty for none.",
     )
     publish_observation: bool = parameter(True, "Whether to publish what the network saw and said.")
     diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
@@ -156,7 +147,9 @@ class SimulationParameters:
     physics_timestep: float = parameter(
         0.0, "Physics time step [s]; 0: the largest up to 2 ms that divides the state period.", least=0.0, most=0.02
     )
-    initial_position: list[float] = parameter([], "Pose at reset, in the robot's joint order [rad]; empty: its default pose.")
+    initial_position: tuple[float, ...] = parameter(
+        (), "Pose at reset, in the robot's joint order [rad]; empty: its default pose."
+    )
     hold_until_armed: bool = parameter(
         True, "Whether the robot is held where it stands, as by a gantry, until a command comes from an armed monitor."
     )
@@ -164,14 +157,19 @@ class SimulationParameters:
         0.1, "Age of the last command after which the motors damp by themselves [s].", least=0.005, most=10.0
     )
     lockstep_timeout: float = parameter(
-        5.0, "In lock-step, wall time without the awaited command after which the motors damp [s].", least=0.1, most=600.0
+        5.0,
+        "In lock-step, wall time without the awaited command after which the motors damp [s].",
+        least=0.1,
+        most=600.0,
     )
     stop_after: float = parameter(
         0.0, "Simulated time after release at which the simulation pauses [s]; 0: never.", least=0.0, most=1e6
     )
     publish_clock: bool = parameter(True, "Whether to publish /clock.")
     publish_tf: bool = parameter(True, "Whether to publish the base's transform, where tf2_msgs is installed.")
-    odometry_rate: float = parameter(50.0, "Rate of the ground-truth odometry in simulated time [Hz].", least=1.0, most=5000.0)
+    odometry_rate: float = parameter(
+        50.0, "Rate of the ground-truth odometry in simulated time [Hz].", least=1.0, most=5000.0
+    )
     base_frame: str = parameter("base_link", "Frame id of the robot's base.")
     odometry_frame: str = parameter("odom", "Frame id of the world.")
     seed: int = parameter(-1, "Seed of the small perturbation at reset; negative: none.", least=-1, most=2**31 - 1)

@@ -9,7 +9,6 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
-from sensor_msgs.msg import Imu, JointState
 
 from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
@@ -17,6 +16,7 @@ from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import StatePairing
 from humanoid_rl_ros.core.state import RobotState, VelocityCommand
 from humanoid_rl_ros.interfaces import conversions, topics
+from humanoid_rl_ros.interfaces.cdr import JointStateReader, JointStateWriter, read_imu
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import PolicyParameters
@@ -55,14 +55,15 @@ class PolicyNode(ManagedNode):
         self._command_seen_ns: int | None = None
         self._lockstep = parameters.mode == "lockstep"
         self._period_ns = round(bundle.control_period * 1e9)
-        self._joint_names = list(robot.joint_names)
+        self._reader = JointStateReader()
+        self._writer = JointStateWriter(robot.joint_names, ("effort",))
         self._matcher = JointMatcher(robot.joint_names, robot.ignored_joints)
         clock_may_reset = bool(self.get_parameter("use_sim_time").value)
         self._pairing = StatePairing(exact=self._lockstep, clock_may_reset=clock_may_reset)
         self._armed = False
         self._entered = False
         self._state: RobotState | None = None
-        self._answer: JointState | None = None
+        self._answer: bytes | None = None
         self._standby_ns: int | None = None
         self._steps_shown = 0
         self._refused = 0
@@ -78,8 +79,8 @@ class PolicyNode(ManagedNode):
             self.subscribe_to(topics.VELOCITY_COMMAND, self._on_command, kind=kind)
         if estimator:
             self.subscribe_to(topics.ODOMETRY, self._on_base_velocity, name=estimator)
-        self.subscribe_to(topics.IMU, self._on_imu)
-        self.subscribe_to(topics.JOINT_STATES, self._on_joint_state)
+        self.subscribe_to(topics.IMU, self._on_imu, raw=True)
+        self.subscribe_to(topics.JOINT_STATES, self._on_joint_state, raw=True)
         self.get_logger().info(
             f"policy '{bundle.name}' on robot '{robot.name}': {bundle.observation_size()} observations, "
             f"{len(bundle.joints)} joints, {1.0 / bundle.control_period:g} Hz, PD trained at {bundle.pd_rate:g} Hz"
@@ -96,19 +97,19 @@ class PolicyNode(ManagedNode):
 
     # Messages in.
 
-    def _on_joint_state(self, message: JointState) -> None:
+    def _on_joint_state(self, message: bytes) -> None:
         began = time.perf_counter_ns()
         try:
-            state = self._pairing.add_joints(conversions.joint_sample(message, self._matcher))
+            state = self._pairing.add_joints(conversions.joint_sample(self._reader.read(message), self._matcher))
         except StateError as error:
             self._refuse(f"joint state refused: {error}")
             return
         self._on_state(state, began)
 
-    def _on_imu(self, message: Imu) -> None:
+    def _on_imu(self, message: bytes) -> None:
         began = time.perf_counter_ns()
         try:
-            state = self._pairing.add_imu(conversions.imu_sample(message))
+            state = self._pairing.add_imu(conversions.imu_sample(read_imu(message)))
         except StateError as error:
             self._refuse(f"IMU message refused: {error}")
             return
@@ -144,9 +145,10 @@ class PolicyNode(ManagedNode):
             return
         previous, self._state = self._state, state
         if previous is not None and state.stamp_ns <= previous.stamp_ns:
-            if state.stamp_ns == previous.stamp_ns and self._answer is not None:
-                self._effort.publish(self._answer)  # the simulation asks again: the same answer
-                return
+            if state.stamp_ns == previous.stamp_ns and (self._answer is not None or not self._lockstep):
+                if self._lockstep and self._answer is not None:
+                    self._effort.publish(self._answer)  # the simulation asks again: the same answer
+                return  # in real time a repeated measurement is no new one
             if state.stamp_ns < previous.stamp_ns:
                 self.get_logger().info(f"simulation reset: time went back to {state.stamp_ns * 1e-9:.3f} s")
                 self._entered = False
@@ -164,7 +166,11 @@ class PolicyNode(ManagedNode):
         self._show_step(self._behaviour)
 
     def _standby_is_due(self, state: RobotState) -> bool:
-        due = self._standby_ns is None or abs(state.stamp_ns - self._standby_ns) >= self._period_ns or self._answer is None
+        due = (
+            self._standby_ns is None
+            or abs(state.stamp_ns - self._standby_ns) >= self._period_ns
+            or self._answer is None
+        )
         if due:
             self._standby_ns = state.stamp_ns
             self._entered = False
@@ -176,7 +182,7 @@ class PolicyNode(ManagedNode):
             self._entered = True
         effort = behaviour.update(state, self._velocity_command())
         frame = topics.ACTIVE if self._armed else topics.STANDBY
-        self._answer = conversions.effort_message(effort, self._joint_names, frame)
+        self._answer = self._writer.write(effort.stamp_ns, frame, effort.effort)
         self._effort.publish(self._answer)
 
     def _velocity_command(self) -> VelocityCommand:

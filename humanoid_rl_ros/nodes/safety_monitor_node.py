@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from sensor_msgs.msg import Imu, JointState
+from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
 from humanoid_rl_ros.core.errors import ConfigError, StateError
@@ -15,9 +15,10 @@ from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import StatePairing
 from humanoid_rl_ros.core.state import JointEffort, RobotState
 from humanoid_rl_ros.interfaces import conversions, topics
-from humanoid_rl_ros.interfaces.status import safety_status_message
+from humanoid_rl_ros.interfaces.cdr import JointStateReader, JointStateWriter, read_imu
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SafetyParameters
+from humanoid_rl_ros.nodes.safety_status import safety_status_message
 from humanoid_rl_ros.resources import find_robot, safety_file
 from humanoid_rl_ros.safety.checks import Violation, check_publishers
 from humanoid_rl_ros.safety.limits import load_safety_limits
@@ -49,7 +50,8 @@ class SafetyMonitorNode(ManagedNode):
         robot = find_robot(parameters.robot)
         limits = load_safety_limits(safety_file(parameters.limits))
         self._robot = robot
-        self._joint_names = list(robot.joint_names)
+        self._state_reader, self._effort_reader = JointStateReader(), JointStateReader()
+        self._writer = JointStateWriter(robot.joint_names, ("effort",))
         self._auto_arm = parameters.auto_arm
         self._lockstep_timeout_ns = round(parameters.lockstep_timeout * 1e9)
         self._state_matcher = JointMatcher(robot.joint_names, robot.ignored_joints)
@@ -60,7 +62,7 @@ class SafetyMonitorNode(ManagedNode):
         self._imu_stamp_ns: int | None = None
         self._state: RobotState | None = None
         self._pending: deque[JointEffort] = deque(maxlen=1)
-        self._answered_ns = time.monotonic_ns()
+        self._asked_ns: int | None = None
         self._graph_checked_ns = 0
         self._shown: tuple[SafetyState, str, int] | None = None
         self._ending_ns: int | None = None
@@ -69,9 +71,9 @@ class SafetyMonitorNode(ManagedNode):
         self._command = self.publish_on(topics.JOINT_COMMAND, kind=kind)
         self._status = self.publish_on(topics.SAFETY_STATUS)
         self._monitor = SafetyMonitor(robot, limits)
-        self.subscribe_to(topics.IMU, self._on_imu)
-        self.subscribe_to(topics.JOINT_STATES, self._on_joint_state)
-        self.subscribe_to(topics.POLICY_EFFORT, self._on_effort)
+        self.subscribe_to(topics.IMU, self._on_imu, raw=True)
+        self.subscribe_to(topics.JOINT_STATES, self._on_joint_state, raw=True)
+        self.subscribe_to(topics.POLICY_EFFORT, self._on_effort, raw=True)
         self.serve(SetBool, topics.SAFETY_ARM, self._arm)
         self.serve(Trigger, topics.SAFETY_RESET, self._reset)
         self.serve(Trigger, topics.SAFETY_EMERGENCY_STOP, self._emergency_stop)
@@ -85,7 +87,8 @@ class SafetyMonitorNode(ManagedNode):
     def stop(self) -> None:
         """Disarm; damping goes on."""
         if self._monitor is not None:
-            self._monitor.disarm(self._now_ns())
+            if self._monitor.state is SafetyState.ACTIVE:
+                self._monitor.disarm(self._now_ns())
             if self._state is not None:
                 self._send(self._monitor.observe(self._now_ns(), self._state))
             self._show_status()
@@ -119,21 +122,23 @@ class SafetyMonitorNode(ManagedNode):
 
     # Messages in.
 
-    def _on_joint_state(self, message: JointState) -> None:
+    def _on_joint_state(self, message: bytes) -> None:
         if self._monitor is None:
             return
         try:
-            state = self._pairing.add_joints(conversions.joint_sample(message, self._state_matcher))
+            state = self._pairing.add_joints(
+                conversions.joint_sample(self._state_reader.read(message), self._state_matcher)
+            )
         except StateError as error:
             self._refuse(f"joint state refused: {error}")
             return
         self._on_state(state)
 
-    def _on_imu(self, message: Imu) -> None:
+    def _on_imu(self, message: bytes) -> None:
         if self._monitor is None:
             return
         try:
-            sample = conversions.imu_sample(message)
+            sample = conversions.imu_sample(read_imu(message))
             state = self._pairing.add_imu(sample)
         except StateError as error:
             self._refuse(f"IMU message refused: {error}")
@@ -152,22 +157,25 @@ class SafetyMonitorNode(ManagedNode):
             monitor.restart()
         elif previous is not None and state.stamp_ns == previous.stamp_ns and not self._lockstep:
             return
+        if previous is None or state.stamp_ns != previous.stamp_ns:
+            self._asked_ns = time.monotonic_ns()
         now_ns = self._now_ns()
         self._send(monitor.observe(now_ns, state, imu_seen_ns=now_ns if self._lockstep else self._imu_seen_ns))
         if self._pending and self._pending[0].stamp_ns == state.stamp_ns:
             self._judge(monitor, self._pending.popleft())
         self._show_status()
 
-    def _on_effort(self, message: JointState) -> None:
+    def _on_effort(self, message: bytes) -> None:
         monitor = self._monitor
         if monitor is None:
             return
         try:
-            effort = conversions.effort_of(message, self._effort_matcher)
+            received = self._effort_reader.read(message)
+            effort = conversions.effort_of(received, self._effort_matcher)
         except StateError as error:
             self._refuse(f"policy effort refused: {error}")
             return
-        if message.header.frame_id == topics.STANDBY:
+        if received.frame_id == topics.STANDBY:
             monitor.heartbeat(self._now_ns())
         elif self._lockstep and (self._state is None or self._state.stamp_ns != effort.stamp_ns):
             self._pending.append(effort)  # it came before the state it answers
@@ -176,8 +184,7 @@ class SafetyMonitorNode(ManagedNode):
         self._show_status()
 
     def _judge(self, monitor: SafetyMonitor, effort: JointEffort) -> None:
-        if self._lockstep:
-            self._answered_ns = time.monotonic_ns()
+        self._asked_ns = None
         self._send(monitor.judge(self._now_ns(), effort))
 
     def _refuse(self, text: str) -> None:
@@ -199,7 +206,7 @@ class SafetyMonitorNode(ManagedNode):
             self._watch_lockstep(monitor, wall_ns)
         else:
             self._send(monitor.tick(wall_ns))
-        if self._auto_arm and self.running and monitor.status.state is SafetyState.READY:
+        if self._auto_arm and self.running and monitor.state is SafetyState.READY:
             self._auto_arm = False
             monitor.arm(self._now_ns())
         self._show_status()
@@ -211,14 +218,17 @@ class SafetyMonitorNode(ManagedNode):
 
     def _watch_lockstep(self, monitor: SafetyMonitor, wall_ns: int) -> None:
         """Simulated time stands still when the policy dies, so only the wall clock can tell."""
-        if monitor.status.state is not SafetyState.ACTIVE:
-            self._answered_ns = wall_ns
-        elif wall_ns - self._answered_ns > self._lockstep_timeout_ns:
-            seconds = (wall_ns - self._answered_ns) * 1e-9
-            monitor.report(Violation("command_timeout", f"no policy effort for {seconds:.1f} s of wall time"))
-            monitor.report(None)
-            if self._state is not None:
-                self._send(monitor.observe(self._now_ns(), self._state))
+        asked_ns = self._asked_ns
+        if (
+            monitor.state is not SafetyState.ACTIVE
+            or asked_ns is None
+            or wall_ns - asked_ns < self._lockstep_timeout_ns
+        ):
+            return
+        seconds = (wall_ns - asked_ns) * 1e-9
+        monitor.policy_lost(f"no policy effort for {seconds:.1f} s of wall time")
+        if self._state is not None:
+            self._send(monitor.observe(self._now_ns(), self._state))
 
     # Messages out.
 
@@ -226,14 +236,19 @@ class SafetyMonitorNode(ManagedNode):
         if effort is None or not self._answers or self._monitor is None:
             return
         if self._stamped:
-            state = self._monitor.status.state.value
-            self._command.publish(conversions.effort_message(effort, self._joint_names, state))
+            self._command.publish(self._writer.write(effort.stamp_ns, self._monitor.state.value, effort.effort))
         else:
             self._command.publish(conversions.command_array(effort))
 
     def _show_status(self) -> None:
         if self._monitor is None:
             return
+        if (
+            self._monitor.state is SafetyState.ACTIVE
+            and self._shown is not None
+            and self._shown[0] is SafetyState.ACTIVE
+        ):
+            return  # nothing to show: the only way on from ACTIVE is another state
         status = self._monitor.status
         now = (status.state, status.reason, status.counters.faults)
         if now == self._shown:

@@ -14,9 +14,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
 from humanoid_rl_ros.core.joints import JointMatcher
-from humanoid_rl_ros.core.pairing import ImuSample
-from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.interfaces import conversions, topics
+from humanoid_rl_ros.interfaces.cdr import ImuWriter, JointStateReader, JointStateWriter
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SimulationParameters
@@ -50,7 +49,9 @@ class SimulationBridgeNode(ManagedNode):
         robot = find_robot(parameters.robot)
         pose = np.array(parameters.initial_position) if parameters.initial_position else None
         if pose is not None and pose.shape != (robot.n_joints,):
-            raise ConfigError(f"parameter 'initial_position' has {pose.size} numbers, the robot has {robot.n_joints} joints")
+            raise ConfigError(
+                f"parameter 'initial_position' has {pose.size} numbers, the robot has {robot.n_joints} joints"
+            )
         self._backend = MujocoBackend(
             robot,
             state_rate=parameters.state_rate,
@@ -61,6 +62,9 @@ class SimulationBridgeNode(ManagedNode):
         self._p = parameters
         self._joint_names = list(robot.joint_names)
         self._matcher = JointMatcher(robot.joint_names)
+        self._reader = JointStateReader()
+        self._writer = JointStateWriter(robot.joint_names, ("position", "velocity", "effort"))
+        self._imu_writer = ImuWriter(robot.imu.frame)
         self._rng = np.random.default_rng(parameters.seed) if parameters.seed >= 0 else None
         self._odometry_every = max(1, round(parameters.state_rate / parameters.odometry_rate))
         self._clock_every = max(1, round(parameters.state_rate / CLOCK_RATE_HZ))
@@ -69,14 +73,18 @@ class SimulationBridgeNode(ManagedNode):
         self._odometry = self.publish_on(topics.ODOMETRY)
         self._clock_publisher = self.publish_on(topics.CLOCK) if parameters.publish_clock else None
         self._transform = transform_publisher(self.publish_on) if parameters.publish_tf else None
-        kind = JointState if parameters.command_type == "joint_state" else Float64MultiArray
-        callback = self._on_joint_command if kind is JointState else self._on_command_array
-        self.subscribe_to(topics.JOINT_COMMAND, callback, kind=kind)
+        if parameters.command_type == "joint_state":
+            self.subscribe_to(topics.JOINT_COMMAND, self._on_joint_command, kind=JointState, raw=True)
+        else:
+            self.subscribe_to(topics.JOINT_COMMAND, self._on_command_array)
         self.subscribe_to(topics.SAFETY_STATUS, self._on_safety_status)
         self.serve(Trigger, topics.SIMULATION_RESET, self._serve_reset)
         self.serve(Trigger, topics.SIMULATION_STEP, self._serve_step)
         self.serve(SetBool, topics.SIMULATION_PAUSE, self._serve_pause)
-        self.every(WATCH_PERIOD_S if self._lockstep else 1.0 / parameters.state_rate, self._watch if self._lockstep else self._run)
+        self.every(
+            WATCH_PERIOD_S if self._lockstep else 1.0 / parameters.state_rate,
+            self._watch if self._lockstep else self._run,
+        )
         self._armed = False
         self._refused = 0
         self._late = 0
@@ -122,15 +130,16 @@ class SimulationBridgeNode(ManagedNode):
 
     # Commands in.
 
-    def _on_joint_command(self, message: JointState) -> None:
+    def _on_joint_command(self, message: bytes) -> None:
         try:
-            command = conversions.effort_of(message, self._matcher)
+            received = self._reader.read(message)
+            command = conversions.effort_of(received, self._matcher)
             if not np.isfinite(command.effort).all():
                 raise StateError("an effort is not finite")
         except StateError as error:
             self._refuse(f"joint command refused: {error}")
             return
-        self._on_command(command.effort, message.header.frame_id == topics.ACTIVE, command.stamp_ns)
+        self._on_command(command.effort, received.frame_id == topics.ACTIVE, command.stamp_ns)
 
     def _on_command_array(self, message: Float64MultiArray) -> None:
         effort = np.asarray(message.data, dtype=np.float64)
@@ -233,11 +242,16 @@ class SimulationBridgeNode(ManagedNode):
         self._published_ns = time.monotonic_ns()
         if self._clock_publisher is not None and self._steps % self._clock_every == 0:
             self._clock_publisher.publish(Clock(clock=conversions.ns_to_stamp(state.stamp_ns)))
-        self._imu.publish(conversions.imu_message(state.stamp_ns, self._robot.imu.frame, _imu_sample(state)))
-        self._joint_states.publish(
-            conversions.joint_state_message(
-                state.stamp_ns, self._joint_names, state.joint_position, state.joint_velocity, self._effort
+        self._imu.publish(
+            self._imu_writer.write(
+                state.stamp_ns,
+                conversions.xyzw(state.orientation),
+                state.angular_velocity,
+                state.linear_acceleration,
             )
+        )
+        self._joint_states.publish(
+            self._writer.write(state.stamp_ns, "", state.joint_position, state.joint_velocity, self._effort)
         )
         if self._steps % self._odometry_every == 0:
             self._publish_odometry()
@@ -300,10 +314,6 @@ class SimulationBridgeNode(ManagedNode):
         }
         level = DiagnosticStatus.WARN if self._timed_out else DiagnosticStatus.OK
         return diagnostic(self.get_fully_qualified_name(), self._robot.name, level, text, values)
-
-
-def _imu_sample(state: RobotState) -> ImuSample:
-    return ImuSample(state.stamp_ns, state.orientation, state.angular_velocity, state.linear_acceleration)
 
 
 def main(args: list[str] | None = None) -> int:

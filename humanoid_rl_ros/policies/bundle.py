@@ -136,11 +136,16 @@ class PolicyBundle:
 
     def __post_init__(self) -> None:
         refuse_repeated([*self.joints, *self.held], f"policy '{self.name}'", ConfigError)
+        if not 0.0 < self.soft_effort_limit <= 1.0:
+            raise ConfigError(
+                f"policy '{self.name}': soft_effort_limit must be in (0, 1], found {self.soft_effort_limit:g}"
+            )
         if tuple(self.joints) != self.action.joints:
             raise ConfigError(f"policy '{self.name}': action joints differ from the driven joints")
         if not self.pd_rate * self.control_period >= 1.0 - 1e-9:
             raise ConfigError(
-                f"policy '{self.name}': pd_rate {self.pd_rate:g} Hz is slower than the policy, {1 / self.control_period:g} Hz"
+                f"policy '{self.name}': pd_rate {self.pd_rate:g} Hz is slower than the policy, "
+                f"{1 / self.control_period:g} Hz"
             )
         uses_clock = any(name.startswith("gait_phase") for name in self.observation.term_names())
         if uses_clock and self.gait is None:
@@ -186,7 +191,9 @@ class PolicyBundle:
             try:
                 from humanoid_rl_ros.policies.onnx_policy import OnnxPolicy
             except ModuleNotFoundError:
-                raise MissingDependencyError(f"{self.weights.path} needs onnxruntime: pip install onnxruntime") from None
+                raise MissingDependencyError(
+                    f"{self.weights.path} needs onnxruntime: pip install onnxruntime"
+                ) from None
             return OnnxPolicy(
                 self.weights.path,
                 input_name=self.weights.input_name,

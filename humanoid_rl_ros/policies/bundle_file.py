@@ -12,7 +12,7 @@ from humanoid_rl_ros.core.action import KINDS, LAST_ACTIONS, ActionSpec
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.command import CommandSpec, command_from_section
 from humanoid_rl_ros.core.config import Section, read_yaml
-from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.errors import ConfigError, ContractError
 from humanoid_rl_ros.core.gait import gait_from_section
 from humanoid_rl_ros.core.observation import (
     FIRST_FILLS,
@@ -75,8 +75,8 @@ def _bundle(top: Section, folder: Path) -> PolicyBundle:
         action=_action(action, names, np.array([defaults[n] for n in names]), clamp),
         control_period=top.number("control_period", above=0.0),
         pd_rate=top.number("pd_rate", above=0.0),
-        effort_low_pass=top.number("effort_low_pass", 1.0, above=0.0),
-        soft_effort_limit=top.number("soft_effort_limit", 1.0, above=0.0),
+        effort_low_pass=top.number("effort_low_pass", 1.0, above=0.0, most=1.0),
+        soft_effort_limit=top.number("soft_effort_limit", 1.0, above=0.0, most=1.0),
         clamp_target_to_joint_limits=clamp,
         imu=top.text("imu", ""),
         command=command,
@@ -87,6 +87,12 @@ def _bundle(top: Section, folder: Path) -> PolicyBundle:
         folder=folder,
     )
     top.finish()
+    if clamp and bundle.action.kind == "effort":
+        raise ConfigError("action: 'target_limits' joint_limits are positions, but the action is an effort")
+    try:
+        bundle.observation_size()
+    except ContractError as error:
+        raise ConfigError(str(error)) from None
     return bundle
 
 
@@ -127,7 +133,8 @@ def _weights(section: Section, folder: Path) -> WeightsSpec:
 
 
 def _observation(section: Section, defaults: dict[str, float], gait_threshold: float | None) -> ObservationSpec:
-    joints = section.names("joints", tuple(defaults))
+    driven = tuple(defaults)
+    joints = section.names("joints", driven)
     overrides = section.section("default", {})
     reference = dict(defaults)
     for name in overrides.keys():
@@ -136,20 +143,22 @@ def _observation(section: Section, defaults: dict[str, float], gait_threshold: f
         reference[name] = overrides.number(name)
     missing = [name for name in joints if name not in reference]
     if missing:
-        raise ConfigError(f"{section.where}: observed joint '{missing[0]}' is not driven; give its default position under 'default'")
+        raise ConfigError(
+            f"{section.where}: observed joint '{missing[0]}' is not driven; give its default position under 'default'"
+        )
     history = _history(section.section("history")) if "history" in section else None
     blocks: list[BlockSpec] = []
     plain: list[TermSpec] = []
     for item in section.sections("terms"):
         if "history" not in item:
-            plain.append(_term(item, joints))
+            plain.append(_term(item, joints, driven))
             continue
         if history is not None:
             raise ConfigError(f"{item.where}: a history block cannot stand inside a history of the whole vector")
         if plain:
             blocks.append(BlockSpec(tuple(plain)))
             plain = []
-        blocks.append(_block(item, joints))
+        blocks.append(_block(item, joints, driven))
     if plain:
         blocks.append(BlockSpec(tuple(plain), history))
     spec = ObservationSpec(
@@ -157,20 +166,24 @@ def _observation(section: Section, defaults: dict[str, float], gait_threshold: f
         default_position=tuple(reference[name] for name in joints),
         blocks=tuple(blocks),
         clip=_bounds(section, "clip"),
-        stand_threshold=section.number("stand_threshold", 0.01 if gait_threshold is None else gait_threshold, least=0.0),
+        stand_threshold=section.number(
+            "stand_threshold", 0.01 if gait_threshold is None else gait_threshold, least=0.0
+        ),
     )
     section.finish()
     return spec
 
 
-def _block(section: Section, joints: tuple[str, ...]) -> BlockSpec:
+def _block(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) -> BlockSpec:
     """A history block of its own: ``history`` and the ``terms`` in it, or one term with its own ``history``."""
     history = _history(section.section("history"))
     if "terms" in section:
-        terms = tuple(_term(item, joints) for item in section.sections("terms"))
+        if not section.raw("terms"):
+            raise ConfigError(f"{section.where}: 'terms' names no term")
+        terms = tuple(_term(item, joints, driven) for item in section.sections("terms"))
         section.finish()
         return BlockSpec(terms, history)
-    return BlockSpec((_term(section, joints),), history)
+    return BlockSpec((_term(section, joints, driven),), history)
 
 
 def _history(section: Section) -> HistorySpec:
@@ -185,7 +198,7 @@ def _history(section: Section) -> HistorySpec:
     return spec
 
 
-def _term(section: Section, joints: tuple[str, ...]) -> TermSpec:
+def _term(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) -> TermSpec:
     name = section.text("term")
     try:
         find_term(name)
@@ -193,7 +206,12 @@ def _term(section: Section, joints: tuple[str, ...]) -> TermSpec:
         raise ConfigError(f"{section.where}: {error}") from None
     scale = section.raw("scale", 1.0)
     if isinstance(scale, dict):
-        values = section.per_name("scale", joints)
+        over = {"observed": joints, "driven": driven}.get(find_term(name).over)
+        if over is None:
+            raise ConfigError(
+                f"{section.where}: term '{name}' has no number per joint; give 'scale' as a number or a list"
+            )
+        values = section.per_name("scale", over)
     elif isinstance(scale, list):
         values = section.numbers("scale")
     else:
@@ -233,7 +251,8 @@ def _joint_bounds(section: Section, key: str, names: tuple[str, ...]) -> tuple[F
     value = section.raw(key, None)
     if isinstance(value, dict):
         nested = section.section(key)
-        low, high = nested.per_name("lower", names), nested.per_name("upper", names)
+        low = nested.per_name("lower", names, infinite=True)
+        high = nested.per_name("upper", names, infinite=True)
         nested.finish()
         return low, high
     pair = _bounds(section, key) or (-math.inf, math.inf)
@@ -243,6 +262,10 @@ def _joint_bounds(section: Section, key: str, names: tuple[str, ...]) -> tuple[F
 def _action(section: Section, names: tuple[str, ...], defaults: FloatArray, joint_limits: bool) -> ActionSpec:
     clip_lower, clip_upper = _joint_bounds(section, "clip", names)
     free = np.full(len(names), -math.inf), np.full(len(names), math.inf)
+    limits = section.raw("target_limits", None)
+    if isinstance(limits, str) and not joint_limits:
+        expected = "a number, a pair, lower and upper, or joint_limits"
+        raise ConfigError(f"{section.where}: 'target_limits' must be {expected}, found {limits!r}")
     target_lower, target_upper = free if joint_limits else _joint_bounds(section, "target_limits", names)
     offset = section.per_name("offset", names) if "offset" in section else defaults
     fields: dict[str, Any] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from humanoid_rl_ros.core.errors import ContractError, HumanoidError, did_you_mean
@@ -41,7 +42,9 @@ def check_contract(bundle: PolicyBundle, robot: RobotSpec, *, has_base_linear_ve
     return sorted(findings, key=lambda finding: finding.level != "error")
 
 
-def require_contract(bundle: PolicyBundle, robot: RobotSpec, *, has_base_linear_velocity: bool = False) -> list[Finding]:
+def require_contract(
+    bundle: PolicyBundle, robot: RobotSpec, *, has_base_linear_velocity: bool = False
+) -> list[Finding]:
     """Refuse a bundle that does not fit.
 
     Returns:
@@ -72,7 +75,10 @@ def _joint_findings(bundle: PolicyBundle, robot: RobotSpec) -> list[Finding]:
     for name in robot.joint_names:
         if name not in bundle.joints and name not in bundle.held and not bundle.hold_remaining:
             findings.append(
-                Finding("error", f"robot joint '{name}' is neither driven nor held; list it under 'held' or set hold_remaining")
+                Finding(
+                    "error",
+                    f"robot joint '{name}' is neither driven nor held; list it under 'held' or set hold_remaining",
+                )
             )
     return findings
 
@@ -98,17 +104,18 @@ def _value_findings(bundle: PolicyBundle, robot: RobotSpec) -> list[Finding]:
     joints = {joint.name: joint for joint in robot.joints}
     poses = {name: joint.default_position for name, joint in bundle.joints.items()}
     poses |= {name: joint.position for name, joint in bundle.held.items()}
-    limits = {name: joint.effort_limit for name, joint in {**bundle.joints, **bundle.held}.items()}
+    limits = {name: joint.effort_limit for name, joint in bundle.joints.items()}
+    limits |= {name: joint.effort_limit for name, joint in bundle.held.items()}
     for name, pose in poses.items():
         spec = joints.get(name)
         if spec is not None and not spec.lower <= pose <= spec.upper:
-            text = f"default position {pose:g} rad of joint '{name}' is outside its limits [{spec.lower:g}, {spec.upper:g}]"
+            limits_text = f"[{spec.lower:g}, {spec.upper:g}]"
+            text = f"default position {pose:g} rad of joint '{name}' is outside its limits {limits_text}"
             findings.append(Finding("error", text))
     for name, limit in limits.items():
         spec = joints.get(name)
-        if spec is not None and limit > spec.effort_limit * (1.0 + 1e-6):
-            text = (
-                f"it expects {limit:g} N·m of joint '{name}', the robot gives {spec.effort_limit:g}; the robot's limit is used"
-            )
-            findings.append(Finding("warning", text))
+        # An infinite limit is one that the bundle does not state.
+        if spec is not None and math.isfinite(limit) and limit > spec.effort_limit * (1.0 + 1e-6):
+            text = f"it expects {limit:g} N·m of joint '{name}', the robot gives {spec.effort_limit:g}"
+            findings.append(Finding("warning", f"{text}; the robot's limit is used"))
     return findings

@@ -84,7 +84,9 @@ class OnnxPolicy:
             return wanted
         free = [name for name in tensors if name not in taken]
         if len(free) != 1:
-            raise PolicyError(f"{self._path}: say which {what} is meant in policy.yaml; the file has {', '.join(tensors)}")
+            raise PolicyError(
+                f"{self._path}: say which {what} is meant in policy.yaml; the file has {', '.join(tensors)}"
+            )
         return free[0]
 
     def _zeros(self, inputs: Mapping[str, onnxruntime.NodeArg], name: str) -> Float32Array:
@@ -116,6 +118,7 @@ class OnnxPolicy:
             self._state = dict(zip(self._recurrent, state, strict=True))
         if action.size != self._action_size:
             raise PolicyError(
-                f"{self._path}: output '{self._output}' gives {action.size} numbers, but {self._action_size} joints are driven"
+                f"{self._path}: output '{self._output}' gives {action.size} numbers, "
+                f"but {self._action_size} joints are driven"
             )
         return np.asarray(action, dtype=np.float32).reshape(self._action_size)

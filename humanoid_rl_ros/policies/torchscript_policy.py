@@ -28,7 +28,7 @@ class TorchScriptPolicy:
         torch.set_num_threads(1)
         try:
             # torch.jit.load runs no pickled Python, unlike torch.load.
-            self._module = torch.jit.load(str(path), map_location="cpu").eval()
+            self._module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]  # torch
         except (RuntimeError, ValueError, OSError) as error:
             raise PolicyError(f"{path}: not a TorchScript archive: {str(error).splitlines()[0]}") from None
         self._initial = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
@@ -36,12 +36,12 @@ class TorchScriptPolicy:
         self.reset()
 
     def reset(self) -> None:
-        """Call the module's ``reset_memory`` if it has one, and restore every buffer as it was stored."""
-        if hasattr(self._module, "reset_memory"):
-            self._module.reset_memory()
+        """Restore every buffer as it was stored, then call the module's ``reset_memory`` if it has one."""
         with torch.no_grad():
             for name, buffer in self._module.named_buffers():
                 buffer.copy_(self._initial[name])
+        if hasattr(self._module, "reset_memory"):
+            self._module.reset_memory()
 
     def infer(self, observation: Float32Array) -> Float32Array:
         """The action for an observation [Shape (obs,) -> (act,)].
@@ -50,7 +50,7 @@ class TorchScriptPolicy:
             PolicyError: the network fails or gives the wrong number of values.
         """
         try:
-            with torch.inference_mode():
+            with torch.no_grad():  # inference_mode would mark state kept in buffers as not to be written again
                 action = self._module(torch.from_numpy(observation).unsqueeze(0))
         except RuntimeError as error:
             raise PolicyError(f"{self._path}: inference failed: {str(error).strip().splitlines()[-1]}") from None

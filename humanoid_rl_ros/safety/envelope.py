@@ -22,11 +22,13 @@ class Clamped:
     Attributes:
         effort: [N·m; Shape (n,)].
         changed: the joints whose effort was altered [Shape (n,)].
+        any_changed: whether any was.
         non_finite: whether any effort that came in was NaN or Inf.
     """
 
     effort: FloatArray
     changed: BoolArray
+    any_changed: bool
     non_finite: bool
 
 
@@ -43,12 +45,15 @@ class Envelope:
 
     def __init__(self, robot: RobotSpec, limits: SafetyLimits) -> None:
         self._limit = robot.effort_limit * limits.effort_scale
+        self._untouched = UNTOUCHED * self._limit
         self._rate = robot.effort_limit * limits.effort_rate
         self._damping = robot.kd * limits.damping_scale
         margin = limits.soft_position_margin
         # A range narrower than both margins keeps a quarter of itself free on each side.
         span = robot.upper - robot.lower
-        margin_by_joint = np.where(np.isfinite(span), np.minimum(margin, 0.25 * np.where(np.isfinite(span), span, 1.0)), margin)
+        margin_by_joint = np.where(
+            np.isfinite(span), np.minimum(margin, 0.25 * np.where(np.isfinite(span), span, 1.0)), margin
+        )
         self._soft_lower = robot.lower + margin_by_joint
         self._soft_upper = robot.upper - margin_by_joint
         self._stiffness = limits.soft_position_stiffness * self._limit / margin_by_joint
@@ -80,11 +85,11 @@ class Envelope:
         bounded = self._soft_position(wanted, state)
         bounded = self._limit_rate(bounded, state.stamp_ns)
         bounded = np.minimum(np.maximum(bounded, -self._limit), self._limit)
-        changed = np.abs(bounded - wanted) > UNTOUCHED * self._limit
+        changed = np.abs(bounded - wanted) > self._untouched
         if non_finite:
             changed |= ~finite
         self._previous, self._previous_ns = bounded, state.stamp_ns
-        return Clamped(bounded, changed, non_finite)
+        return Clamped(bounded, changed, bool(changed.any()), non_finite)
 
     def _soft_position(self, effort: FloatArray, state: RobotState) -> FloatArray:
         """Effort pushing outward shrinks to zero over the margin before a limit, and reverses beyond the limit.
@@ -95,7 +100,7 @@ class Envelope:
         position = state.joint_position
         past_upper = position - self._soft_upper
         past_lower = self._soft_lower - position
-        if past_upper.max() <= 0.0 and past_lower.max() <= 0.0:
+        if not (past_upper > 0.0).any() and not (past_lower > 0.0).any():
             return effort
         ceiling = np.where(past_upper > 0.0, self._limit - self._stiffness * past_upper, np.inf)
         floor = np.where(past_lower > 0.0, self._stiffness * past_lower - self._limit, -np.inf)

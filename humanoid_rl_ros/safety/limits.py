@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError
@@ -69,7 +70,8 @@ def load_safety_limits(path: str | Path) -> SafetyLimits:
     if version != FORMAT:
         raise ConfigError(f"{top.where}: safety format {version} is not known; this version reads format {FORMAT}")
     try:
-        limits = SafetyLimits(**{item.name: _value(top, item.name, item.default) for item in fields(SafetyLimits)})
+        values: dict[str, Any] = {item.name: _value(top, item.name, item.default) for item in fields(SafetyLimits)}
+        limits = SafetyLimits(**values)
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(top.where) else f"{top.where}: {text}") from None

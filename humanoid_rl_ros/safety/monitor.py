@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -16,8 +16,11 @@ from humanoid_rl_ros.safety.limits import SafetyLimits
 
 
 class SafetyState(str, Enum):
-    """DISARMED: something needed is missing. READY: may be armed. ACTIVE: policy efforts pass, clamped. FALLING: the
-    robot tipped over, damping, latched. ESTOP: damping, then zero, latched."""
+    """Where the monitor is.
+
+    DISARMED: something needed is missing. READY: may be armed. ACTIVE: policy efforts pass, clamped. FALLING: the robot
+    tipped over; damping, latched. ESTOP: damping, then zero; latched.
+    """
 
     DISARMED = "DISARMED"
     READY = "READY"
@@ -90,20 +93,24 @@ class SafetyMonitor:
         self._estop_ns: int | None = None
         self._non_finite_run = 0
         self._external: Violation | None = None
-        self._status = SafetyStatus(SafetyState.DISARMED, "startup", "not armed yet")
+        self._tilt: Violation | None = None
+        self._mode = SafetyState.DISARMED
+        self._reason, self._text, self._last_fault = "startup", "not armed yet", ""
+        self._commands = self._clamped = self._non_finite = self._rejected = self._damped = self._faults = 0
+
+    @property
+    def state(self) -> SafetyState:
+        """Where it is now."""
+        return self._mode
 
     @property
     def status(self) -> SafetyStatus:
         """State, reason and counters now."""
-        return self._status
-
-    def _count(self, **more: int) -> None:
-        counters = self._status.counters
-        counters = replace(counters, **{name: getattr(counters, name) + by for name, by in more.items()})
-        self._status = replace(self._status, counters=counters)
+        counters = Counters(self._commands, self._clamped, self._non_finite, self._rejected, self._damped, self._faults)
+        return SafetyStatus(self._mode, self._reason, self._text, self._last_fault, counters)
 
     def _go(self, state: SafetyState, reason: str = "", text: str = "") -> None:
-        self._status = replace(self._status, state=state, reason=reason, text=text)
+        self._mode, self._reason, self._text = state, reason, text
 
     # What arrives.
 
@@ -119,10 +126,11 @@ class SafetyMonitor:
             Damping to send, while no policy effort may pass; otherwise None.
         """
         self._state = state
+        self._tilt = check_tilt(state, self._limits)
         self._state_seen_ns = now_ns
         self._imu_seen_ns = now_ns if imu_seen_ns is None else imu_seen_ns
         self._update(now_ns)
-        if self._status.state is SafetyState.ACTIVE:
+        if self._mode is SafetyState.ACTIVE:
             return None
         return self._damping(now_ns)
 
@@ -143,10 +151,12 @@ class SafetyMonitor:
             raise StateError(f"effort has {effort.effort.size} values, expected {self._robot.n_joints}")
         self._command_seen_ns = now_ns
         self._update(now_ns)
-        if self._status.state is not SafetyState.ACTIVE or self._state is None:
+        if self._mode is not SafetyState.ACTIVE or self._state is None:
             return None
         clamped = self._envelope.clamp(effort.effort, self._state)
-        self._count(commands=1, clamped=int(clamped.changed.any()), non_finite=int(clamped.non_finite))
+        self._commands += 1
+        self._clamped += int(clamped.any_changed)
+        self._non_finite += int(clamped.non_finite)
         self._non_finite_run = self._non_finite_run + 1 if clamped.non_finite else 0
         if self._non_finite_run >= self._limits.non_finite_limit:
             self._fault(Violation("non_finite", f"{self._non_finite_run} policy efforts in a row were not finite"))
@@ -155,7 +165,7 @@ class SafetyMonitor:
 
     def heartbeat(self, now_ns: int) -> None:
         """The policy is alive and ready, and asks for nothing yet; it does not keep an armed robot going."""
-        if self._status.state is not SafetyState.ACTIVE:
+        if self._mode is not SafetyState.ACTIVE:
             self._command_seen_ns = now_ns
             self._update(now_ns)
 
@@ -168,30 +178,37 @@ class SafetyMonitor:
         Returns:
             What to send when no state comes that could be answered, or when a time-out ended ACTIVE just now.
         """
-        before = self._status.state
+        before = self._mode
         self._update(now_ns)
-        ended = before is SafetyState.ACTIVE and self._status.state is not SafetyState.ACTIVE
-        if ended or (self._status.state is not SafetyState.ACTIVE and self._stale(now_ns)):
+        ended = before is SafetyState.ACTIVE and self._mode is not SafetyState.ACTIVE
+        if ended or (self._mode is not SafetyState.ACTIVE and self._stale(now_ns)):
             return self._damping(now_ns)
         return None
 
     def reject(self, text: str) -> None:
         """A message was refused before it became a state or an effort; it counts as not having come."""
-        self._count(rejected=1)
+        self._rejected += 1
 
     def report(self, violation: Violation | None) -> None:
         """A violation that only the outside can see (a second publisher), or None when it is gone."""
         self._external = violation
-        if violation is not None and self._status.state is SafetyState.ACTIVE:
+        if violation is not None and self._mode is SafetyState.ACTIVE:
             self._fault(violation)
 
     def farewell(self) -> JointEffort:
         """The last effort before nobody answers any more: zero, since a damping effort held for ever is not damping."""
         return JointEffort(0 if self._state is None else self._state.stamp_ns, np.zeros(self._robot.n_joints))
 
+    def policy_lost(self, text: str) -> None:
+        """The policy is known to be gone, though the clock of the states stands still (lock-step)."""
+        self._command_seen_ns = None
+        if self._mode is SafetyState.ACTIVE:
+            self._fault(Violation("command_timeout", text))
+
     def restart(self) -> None:
         """The simulated world was reset: forget the state and the last effort; what is latched stays latched."""
         self._state = None
+        self._tilt = None
         self._tilted_since_ns = None
         self._envelope.reset()
 
@@ -200,10 +217,10 @@ class SafetyMonitor:
     def arm(self, now_ns: int) -> tuple[bool, str]:
         """READY → ACTIVE, or the reason why not."""
         self._update(now_ns)
-        if self._status.state is SafetyState.ACTIVE:
+        if self._mode is SafetyState.ACTIVE:
             return True, "armed already"
-        if self._status.state is not SafetyState.READY:
-            return False, f"refused in {self._status.state.value}: {self._status.text}"
+        if self._mode is not SafetyState.READY:
+            return False, f"refused in {self._mode.value}: {self._text}"
         self._envelope.reset()
         self._non_finite_run = 0
         self._command_seen_ns = now_ns  # the policy has one time-out to answer
@@ -212,22 +229,22 @@ class SafetyMonitor:
 
     def disarm(self, now_ns: int) -> tuple[bool, str]:
         """ACTIVE or READY → DISARMED; damping follows. A latched state stays."""
-        if self._status.state in (SafetyState.FALLING, SafetyState.ESTOP):
-            return False, f"refused in {self._status.state.value}: use reset"
+        if self._mode in (SafetyState.FALLING, SafetyState.ESTOP):
+            return False, f"refused in {self._mode.value}: use reset"
         self._go(SafetyState.DISARMED, "operator", "disarmed by the operator")
         return True, "disarmed"
 
     def emergency_stop(self, now_ns: int) -> tuple[bool, str]:
         """Any state → ESTOP."""
-        if self._status.state is not SafetyState.ESTOP:
+        if self._mode is not SafetyState.ESTOP:
             self._estop_ns = now_ns
             self._go(SafetyState.ESTOP, "operator", "emergency stop by the operator")
         return True, "emergency stop"
 
     def reset(self, now_ns: int) -> tuple[bool, str]:
         """Leave a latched state for DISARMED; refused while the fault stands."""
-        if self._status.state not in (SafetyState.FALLING, SafetyState.ESTOP):
-            return True, f"nothing is latched in {self._status.state.value}"
+        if self._mode not in (SafetyState.FALLING, SafetyState.ESTOP):
+            return True, f"nothing is latched in {self._mode.value}"
         standing = self._violation(now_ns, with_command=False)
         if standing is not None:
             return False, f"refused, the fault stands: {standing.text}"
@@ -244,22 +261,22 @@ class SafetyMonitor:
             return None if seen_ns is None else now_ns - seen_ns
 
         limits = self._limits
-        found = check_age("state_timeout", "joint state", age(self._state_seen_ns), limits.state_timeout)
+        found = check_age("state_timeout", "joint state with IMU", age(self._state_seen_ns), limits.state_timeout)
         found = found or check_age("imu_timeout", "IMU message", age(self._imu_seen_ns), limits.imu_timeout)
         if found is None and self._state is not None:
-            found = check_tilt(self._state, limits)
+            found = self._tilt
         if found is None and with_command:
             found = check_age("command_timeout", "policy effort", age(self._command_seen_ns), limits.command_timeout)
         return found or self._external
 
     def _update(self, now_ns: int) -> None:
-        if self._status.state in (SafetyState.FALLING, SafetyState.ESTOP):
+        if self._mode in (SafetyState.FALLING, SafetyState.ESTOP):
             return
         found = self._violation(now_ns, with_command=True)
-        if self._status.state is not SafetyState.ACTIVE:
+        if self._mode is not SafetyState.ACTIVE:
             if found is not None:
                 self._go(SafetyState.DISARMED, found.code, found.text)
-            elif self._status.state is SafetyState.DISARMED:
+            elif self._mode is SafetyState.DISARMED:
                 self._go(SafetyState.READY)
             return
         if found is None or found.code != "tilt":
@@ -275,8 +292,8 @@ class SafetyMonitor:
 
     def _fault(self, found: Violation) -> None:
         self._tilted_since_ns = None
-        self._count(faults=1)
-        self._status = replace(self._status, last_fault=f"{found.code}: {found.text}")
+        self._faults += 1
+        self._last_fault = f"{found.code}: {found.text}"
         self._go(SafetyState.FALLING if found.code == "tilt" else SafetyState.DISARMED, found.code, found.text)
 
     def _stale(self, now_ns: int) -> bool:
@@ -287,7 +304,7 @@ class SafetyMonitor:
         """Damping from a fresh state; zero when there is none, or after the emergency stop has damped long enough."""
         state = self._state
         expired = self._estop_ns is not None and now_ns - self._estop_ns > self._limits.estop_damping_time * 1e9
-        self._count(damped=1)
+        self._damped += 1
         if state is None or expired or self._stale(now_ns):
             return JointEffort(0 if state is None else state.stamp_ns, np.zeros(self._robot.n_joints))
         return JointEffort(state.stamp_ns, self._envelope.damping(state))

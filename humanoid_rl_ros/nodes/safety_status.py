@@ -1,0 +1,30 @@
+"""The safety monitor's status as a diagnostic message."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from diagnostic_msgs.msg import DiagnosticStatus
+
+from humanoid_rl_ros.interfaces.status import diagnostic
+from humanoid_rl_ros.safety.monitor import SafetyState, SafetyStatus
+
+LEVELS = {
+    SafetyState.DISARMED: DiagnosticStatus.WARN,
+    SafetyState.READY: DiagnosticStatus.OK,
+    SafetyState.ACTIVE: DiagnosticStatus.OK,
+    SafetyState.FALLING: DiagnosticStatus.ERROR,
+    SafetyState.ESTOP: DiagnosticStatus.ERROR,
+}
+
+
+def safety_status_message(status: SafetyStatus, name: str, robot: str) -> DiagnosticStatus:
+    """The monitor's state, reason and counters."""
+    text = f"{status.state.value}: {status.text}" if status.text else status.state.value
+    values = {
+        "state": status.state.value,
+        "reason": status.reason,
+        "last_fault": status.last_fault,
+        **asdict(status.counters),
+    }
+    return diagnostic(name, robot, LEVELS[status.state], text, values)

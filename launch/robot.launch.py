@@ -1,0 +1,54 @@
+"""The policy and the safety monitor of a real robot, for its own computer; the robot's driver is started elsewhere.
+
+    ros2 launch humanoid_rl_ros robot.launch.py robot:=... policy:=...
+    ros2 service call /safety/arm std_srvs/srv/SetBool '{data: true}'
+
+The monitor comes up DISARMED: nothing but damping leaves it until an operator arms it. It is started again when it
+dies, DISARMED, because damping is better than whatever the driver does without commands. The policy is not: what
+made it die is to be looked at first, and the monitor damps the robot meanwhile.
+
+Discovery stays on this computer. For an operator on another one, set ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET before.
+"""
+
+from launch.actions import OpaqueFunction
+
+from humanoid_rl_ros.nodes.graph import robot_parameters
+from humanoid_rl_ros.nodes.launch_arguments import ROBOT_ARGUMENTS, entry_blend
+from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
+from launch import LaunchContext, LaunchDescription
+
+
+def start(context: LaunchContext) -> list:
+    given = values(context, ROBOT_ARGUMENTS)
+    graph = robot_parameters(
+        given["robot"],
+        given["policy"],
+        command_type=given["command_type"],
+        cmd_vel_type=given["cmd_vel_type"],
+        base_velocity_topic=given["base_velocity_topic"],
+        entry_blend=entry_blend(given["entry_blend"]),
+        limits=given["limits"],
+    )
+    shared = {"namespace": given["namespace"], "remappings": graph.remappings, "required": False}
+    return [
+        *recorder(given["recording"], given["namespace"]),
+        *node_actions(
+            "safety_monitor",
+            "safety_monitor_node",
+            graph.safety_monitor,
+            respawn=True,
+            on_loss="starting it again, DISARMED",
+            **shared,
+        ),
+        *node_actions(
+            "policy_node",
+            "policy_node",
+            graph.policy_node,
+            on_loss="the safety monitor damps the robot; end the launch and look at what happened",
+            **shared,
+        ),
+    ]
+
+
+def generate_launch_description() -> LaunchDescription:
+    return LaunchDescription([*declared(ROBOT_ARGUMENTS), local_discovery(), OpaqueFunction(function=start)])

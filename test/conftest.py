@@ -1,0 +1,102 @@
+"""What the tests share: a moderate hypothesis profile, a small robot and a small bundle."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import settings
+
+from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.robot import JointSpec, RobotSpec
+
+# Two busy cores make single examples slow without meaning anything.
+settings.register_profile("moderate", max_examples=60, deadline=None)
+settings.load_profile("moderate")
+
+# The network's order of the driven joints differs from the robot's on purpose.
+_BUNDLE: dict[str, Any] = {
+    "format": 1,
+    "name": "small",
+    "robot": "biped",
+    "weights": {"file": "policy.onnx"},
+    "control_period": 0.02,
+    "pd_rate": 500,
+    "joints": {
+        "knee": {"default": 0.3, "kp": 20, "kd": 1, "effort": 30},
+        "hip": {"default": -0.1, "kp": 40, "kd": 2, "effort": 50},
+    },
+    "held": {
+        "ankle": {"position": -0.2, "kp": 10, "kd": 0.5},
+        "arm": {"position": 0.0, "kp": 5, "kd": 0.25, "effort": 4},
+    },
+    "observation": {
+        "joints": ["ankle", "hip", "knee"],
+        "default": {"ankle": -0.2},
+        "terms": [
+            {"term": "base_ang_vel", "scale": 0.25},
+            {"term": "projected_gravity"},
+            {"term": "velocity_commands"},
+            {"term": "joint_pos_rel"},
+            {"term": "joint_vel_rel", "scale": 0.05},
+            {"term": "last_action"},
+        ],
+    },
+    "action": {"kind": "position_offset", "scale": 0.5},
+}
+
+Refuses = Callable[..., AbstractContextManager[None]]
+WriteYaml = Callable[[object], Path]
+
+
+@pytest.fixture(scope="session")
+def refuses() -> Refuses:
+    """``with refuses(ErrorClass, "word", ...)``: exactly that error, one line, holding every word."""
+
+    @contextmanager
+    def check(error: type[HumanoidError], *words: str) -> Iterator[None]:
+        with pytest.raises(error) as caught:
+            yield
+        text = str(caught.value)
+        assert type(caught.value) is error
+        assert len(text.splitlines()) == 1, text
+        assert all(word in text for word in words), f"{words} not all in: {text}"
+
+    return check
+
+
+@pytest.fixture
+def robot() -> RobotSpec:
+    """Four joints: hip, knee, ankle, arm."""
+    return RobotSpec(
+        "biped",
+        (
+            JointSpec("hip", -1.5, 1.5, 60.0, 20.0, -0.1, 40.0, 2.0),
+            JointSpec("knee", -0.1, 2.0, 40.0, 20.0, 0.3, 20.0, 1.0),
+            JointSpec("ankle", -0.8, 0.8, 15.0, 20.0, -0.2, 10.0, 0.5),
+            JointSpec("arm", -2.0, 2.0, 8.0, 20.0, 0.0, 5.0, 0.25),
+        ),
+    )
+
+
+@pytest.fixture
+def bundle_data() -> dict[str, Any]:
+    """The small bundle as a mapping to change: 2 driven, 2 held, 3 observed joints; 17 numbers observed."""
+    return copy.deepcopy(_BUNDLE)
+
+
+@pytest.fixture
+def write_bundle(tmp_path: Path) -> WriteYaml:
+    """Write a mapping as ``policy.yaml``; gives the file."""
+
+    def write(data: object) -> Path:
+        file = tmp_path / "policy.yaml"
+        file.write_text(yaml.safe_dump(data, sort_keys=False))
+        return file
+
+    return write

@@ -1,0 +1,188 @@
+"""The launch files: loaded everywhere launch is installed, and run where `ros2 launch` finds the package."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import runpy
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Refuses
+from tiny_policy import write_policy
+
+from humanoid_rl_ros.core.errors import ContractError
+from humanoid_rl_ros.nodes.launch_arguments import ROBOT_ARGUMENTS, SIMULATION_ARGUMENTS
+from humanoid_rl_ros.resources import find_robot, share_folder
+
+pytest.importorskip("launch_ros", reason="launch_ros is not installed; it comes with ROS, not with the wheels")
+
+from launch.actions import OpaqueFunction, SetEnvironmentVariable
+from launch_ros.actions import Node
+
+from launch import LaunchContext, LaunchDescription
+
+pytestmark = pytest.mark.ros
+FOLDER = share_folder() / "launch"
+ARGUMENTS = {"simulation": SIMULATION_ARGUMENTS, "robot": ROBOT_ARGUMENTS}
+DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+
+
+def description(name: str) -> LaunchDescription:
+    return runpy.run_path(str(FOLDER / f"{name}.launch.py"))["generate_launch_description"]()
+
+
+def nodes(name: str, **given: str) -> dict[str, Node]:
+    """The nodes a launch file would start, by executable."""
+    context = LaunchContext()
+    context.launch_configurations.update({a.name: a.default for a in ARGUMENTS[name] if a.default is not None})
+    context.launch_configurations.update(given)
+    (start,) = (entity for entity in description(name).entities if isinstance(entity, OpaqueFunction))
+    actions: list[Any] = start.execute(context)
+    return {action.node_executable: action for action in actions if isinstance(action, Node)}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_arguments_are_declared_with_a_text(name: str) -> None:
+    declared = {argument.name: argument for argument in description(name).get_launch_arguments()}
+    assert list(declared) == [argument.name for argument in ARGUMENTS[name]]
+    assert all(argument.description.endswith((".", ")")) for argument in declared.values())
+
+
+def test_simulation_starts_three_nodes() -> None:
+    assert set(nodes("simulation")) == {"simulation_bridge_node", "policy_node", "safety_monitor_node"}
+
+
+def test_robot_starts_two_nodes() -> None:
+    assert set(nodes("robot", robot="reference", policy="stand")) == {"policy_node", "safety_monitor_node"}
+
+
+def test_a_policy_that_does_not_fit_is_refused_before_anything_starts(refuses: Refuses) -> None:
+    with refuses(ContractError, "does not fit robot"):
+        nodes("robot", robot="g1", policy="stand")
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+@pytest.mark.parametrize(("given", "expected"), [(None, "LOCALHOST"), ("SUBNET", "SUBNET")])
+def test_discovery_stays_on_the_machine_unless_the_user_says_otherwise(
+    name: str, given: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(DISCOVERY, given or "")  # also restores it afterwards
+    if given is None:
+        monkeypatch.delenv(DISCOVERY)
+    context = LaunchContext()
+    for entity in description(name).entities:
+        if isinstance(entity, SetEnvironmentVariable):
+            entity.execute(context)
+    assert context.environment[DISCOVERY] == expected
+
+
+class Launch:
+    """`ros2 launch` of one file, as a user starts it."""
+
+    def __init__(self, folder: Path, name: str, *arguments: str) -> None:
+        ros2 = shutil.which("ros2", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]))
+        if ros2 is None:
+            pytest.skip("the command ros2 is not installed")
+        if not any(
+            (Path(p) / "lib/humanoid_rl_ros").is_dir()
+            for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep)
+        ):
+            pytest.skip("the package is in no folder of AMENT_PREFIX_PATH: install it, or source the workspace")
+        self._log = folder / "launch.log"
+        environment = os.environ | {
+            "ROS_DOMAIN_ID": str(random.SystemRandom().randint(1, 100)),
+            "ROS_LOG_DIR": str(folder / "log"),
+            "RCUTILS_COLORIZED_OUTPUT": "0",
+            DISCOVERY: "LOCALHOST",
+        }
+        with self._log.open("wb") as log:
+            self.process = subprocess.Popen(
+                [ros2, "launch", str(FOLDER / f"{name}.launch.py"), *arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> Launch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)  # nodes too, whatever state the launch is in
+        except ProcessLookupError:
+            return
+        self.process.wait(5)
+
+    @property
+    def output(self) -> str:
+        return self._log.read_text(errors="replace")
+
+    def until(self, pattern: str, within: float = 30.0) -> None:
+        end = time.monotonic() + within
+        while not re.search(pattern, self.output):
+            if time.monotonic() > end or self.process.poll() is not None:
+                pytest.fail(f"'{pattern}' did not appear:\n{self.output}")
+            time.sleep(0.05)
+
+    def kill(self, executable: str) -> None:
+        """End one node without a last word."""
+        os.kill(int(re.findall(rf"\[{executable}-\d\]: process started with pid \[(\d+)\]", self.output)[-1]), 9)
+
+    def ended(self, within: float = 10.0) -> int:
+        try:
+            status = self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            pytest.fail(f"still running after {within} s:\n{self.output}")
+        assert "Traceback" not in self.output, self.output
+        return status
+
+
+def test_simulation_becomes_active_and_ends_cleanly(tmp_path: Path) -> None:
+    with Launch(tmp_path, "simulation", "mode:=lockstep", "command:=0 0 0", "namespace:=a/b") as launch:
+        launch.until(r"\[a\.b\.safety_monitor\]: ACTIVE")
+        launch.until(r"\[a\.b\.policy_node\]: the safety monitor is ACTIVE: taking over")
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.ended() == 0
+        assert launch.output.count("process has finished cleanly") == 3
+
+
+def test_simulation_is_not_armed_when_told_so_and_ends_with_its_monitor(tmp_path: Path) -> None:
+    with Launch(tmp_path, "simulation", "arm:=false") as launch:
+        launch.until(r"\[safety_monitor\]: READY")
+        launch.kill("safety_monitor_node")
+        assert launch.ended() == 1
+        assert "safety_monitor ended with status -9" in launch.output
+        assert "ACTIVE" not in launch.output
+
+
+def test_monitor_of_a_robot_outlives_the_policy_and_comes_back_disarmed(tmp_path: Path) -> None:
+    with Launch(tmp_path, "robot", "robot:=reference", "policy:=stand") as launch:
+        launch.until(r"\[policy_node\]: policy '")
+        launch.until(r"\[safety_monitor\]: DISARMED: no joint state")
+        launch.kill("policy_node")
+        launch.until("policy_node ended with status -9: the safety monitor damps the robot")
+        launch.kill("safety_monitor_node")
+        launch.until(r"(?s)starting it again, DISARMED.*\[safety_monitor\]: DISARMED: no joint state")
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.ended() == 0
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_a_node_that_cannot_start_ends_the_launch(name: str, tmp_path: Path) -> None:
+    pytest.importorskip("onnx", reason="needs onnx to write a network")
+    weights = {"file": "policy.onnx", "sha256": "0" * 64}
+    policy = write_policy(tmp_path / "policy", find_robot("reference"), weights=weights)
+    with Launch(tmp_path, name, "robot:=reference", f"policy:={policy}") as launch:
+        assert launch.ended(within=30.0) == 1
+        assert re.search(r"\[policy_node\]: cannot configure: weights .*policy\.onnx: digest", launch.output)
+        assert "policy_node could not start" in launch.output

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+
+import pytest
+from conftest import Refuses
+
+from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
+from humanoid_rl_ros.nodes import launch_arguments
+from humanoid_rl_ros.nodes.launch_arguments import entry_blend, recording_command, velocity_command
+
+
+@pytest.mark.parametrize("text", ["0.5 0 -1", "[0.5, 0, -1]", " 0.5,0,-1 "])
+def test_velocity_command_is_three_numbers(text: str) -> None:
+    assert velocity_command(text) == [0.5, 0.0, -1.0]
+
+
+@pytest.mark.parametrize("text", ["", "  ", "[]"])
+def test_no_velocity_command_means_to_listen(text: str) -> None:
+    assert velocity_command(text) is None
+
+
+@pytest.mark.parametrize("text", ["1 2", "1 2 3 4", "fast", "nan 0 0", "inf 0 0", "1;2;3"])
+def test_a_wrong_velocity_command_is_refused_by_name(text: str, refuses: Refuses) -> None:
+    with refuses(ConfigError, "'command'", f"found '{text}'"):
+        velocity_command(text)
+
+
+def test_entry_blend_is_a_time_or_the_bundles_own(refuses: Refuses) -> None:
+    assert entry_blend("") is None
+    assert entry_blend("0") == 0.0
+    for text in ("-1", "61", "1 2", "soon"):
+        with refuses(ConfigError, "'entry_blend'", f"found '{text}'"):
+            entry_blend(text)
+
+
+def test_robot_and_policy_of_a_real_robot_must_be_named() -> None:
+    must = [a.name for a in launch_arguments.ROBOT_ARGUMENTS if a.default is None]
+    assert must == ["robot", "policy"]
+    assert all(a.default is not None for a in launch_arguments.SIMULATION_ARGUMENTS)
+
+
+def test_a_robot_cannot_be_armed_by_its_launch_file() -> None:
+    assert not {a.name for a in launch_arguments.ROBOT_ARGUMENTS} & {"arm", "command", "mode"}
+
+
+def test_recording_needs_rosbag2(monkeypatch: pytest.MonkeyPatch, refuses: Refuses) -> None:
+    assert recording_command("false", "") == []
+    monkeypatch.setattr(shutil, "which", lambda _: None)
+    with refuses(MissingDependencyError, "ros2 bag", "not installed", "recording:=false"):
+        recording_command("true", "")
+
+
+@pytest.mark.ros
+def test_recording_names_every_topic_in_its_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("sensor_msgs", reason="needs the ROS message packages")
+    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
+    *command, pattern = recording_command("run1", "/g1/")
+    assert command == ["ros2", "bag", "record", "--storage", "mcap", "--output", "run1", "--regex"]
+    for name in ("/g1/joint_states", "/g1/safety/status", "/g1/clock", "/g1/tf", "/diagnostics"):
+        assert re.search(pattern, name)
+    for name in ("/clock", "/g2/joint_states", "/g1/joint_states/raw", "/x/g1/joint_states", "/g1/diagnostics"):
+        assert not re.search(pattern, name)
+    *command, pattern = recording_command("true", "")
+    assert "--output" not in command
+    assert all(re.search(pattern, name) for name in ("/joint_states", "/clock", "/tf"))
