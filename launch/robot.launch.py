@@ -10,12 +10,12 @@ made it die is to be looked at first, and the monitor damps the robot meanwhile.
 Discovery stays on this computer. For an operator on another one, set ROS_AUTOMATIC_DISCOVERY_RANGE=SUBNET before.
 """
 
+from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.nodes.graph import robot_parameters
 from humanoid_rl_ros.nodes.launch_arguments import ROBOT_ARGUMENTS, entry_blend
 from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
-from launch import LaunchContext, LaunchDescription
 
 
 def start(context: LaunchContext) -> list:

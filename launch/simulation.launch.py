@@ -6,12 +6,12 @@
 The launch ends when the simulation or the monitor dies. When the policy dies, the monitor damps the robot.
 """
 
+from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.nodes.graph import graph_parameters
 from humanoid_rl_ros.nodes.launch_arguments import SIMULATION_ARGUMENTS, entry_blend, velocity_command
 from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
-from launch import LaunchContext, LaunchDescription
 
 
 def start(context: LaunchContext) -> list:

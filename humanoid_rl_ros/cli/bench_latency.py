@@ -41,7 +41,7 @@ class ChainResult:
     """Round trips of one chain at one rate.
 
     Attributes:
-        chain: ``echo`` or ``policy and safety``.
+        chain: ``echo`` or ``policy + safety``.
         rate: joint states per second [Hz].
         latencies_us: one for each answered joint state [µs].
         sent: joint states published.
@@ -216,7 +216,7 @@ def run_latency(*, rates: list[int], seconds: float, rounds: int, json_file: Pat
     isolate()
     folder = share_folder() / "config" / "benchmark"
     robot = find_robot(str(folder / "robot.yaml"))
-    chains = ("echo", "policy and safety")
+    chains = ("echo", "policy + safety")
     results = {(rate, chain): ChainResult(chain, rate) for rate in rates for chain in chains}
     source = _Source(robot)
     try:
@@ -228,7 +228,8 @@ def run_latency(*, rates: list[int], seconds: float, rounds: int, json_file: Pat
                         _measure(source, chain, rate, seconds, folder, results[rate, chain])
     finally:
         source.close()
-    console.print(_table(results, robot.n_joints))
+    console.print(_latency_table(results, robot.n_joints))
+    console.print(_cpu_table(results))
     if json_file is not None:
         rows = []
         for result in results.values():
@@ -243,13 +244,22 @@ def _ratio(results: dict[tuple[int, str], ChainResult], result: ChainResult) -> 
     return result.distribution()["p50"] / results[result.rate, "echo"].distribution()["p50"]
 
 
-def _table(results: dict[tuple[int, str], ChainResult], joints: int) -> Table:
-    table = Table(title=f"joint state published → answer received, {joints} joints [µs]")
-    for heading in ("chain", "rate [Hz]", *PERCENTILES, "max", "late", "lost", "sent", "p50 / echo", "cores"):
-        table.add_column(heading, justify="left" if heading in ("chain", "cores") else "right")
+def _latency_table(results: dict[tuple[int, str], ChainResult], joints: int) -> Table:
+    table = Table(title=f"joint state published to answer received, {joints} joints [µs]")
+    for heading in ("chain", "Hz", *PERCENTILES, "max", "late", "lost", "× echo"):
+        table.add_column(heading, justify="left" if heading == "chain" else "right")
     for result in results.values():
         numbers = [f"{value:.0f}" for value in result.distribution().values()]
-        counts = [str(result.late), str(result.lost), str(result.sent), f"{_ratio(results, result):.2f}"]
-        cores = ", ".join(f"{name} {np.median(shares):.2f}" for name, shares in result.cpu.items())
-        table.add_row(result.chain, str(result.rate), *numbers, *counts, cores)
+        shares = [f"{100.0 * count / result.sent:.2f}%" if result.sent else "–" for count in (result.late, result.lost)]
+        table.add_row(result.chain, str(result.rate), *numbers, *shares, f"{_ratio(results, result):.2f}")
+    return table
+
+
+def _cpu_table(results: dict[tuple[int, str], ChainResult]) -> Table:
+    table = Table(title="share of one core, median of the rounds")
+    for heading in ("node", "Hz", "cores"):
+        table.add_column(heading, justify="left" if heading == "node" else "right")
+    for result in results.values():
+        for name, shares in result.cpu.items():
+            table.add_row(name, str(result.rate), f"{np.median(shares):.2f}")
     return table

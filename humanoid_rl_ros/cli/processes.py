@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import random
 import signal
@@ -11,13 +12,13 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import TemporaryFile, gettempdir
 from typing import IO, Any
 
 from humanoid_rl_ros.core.errors import HumanoidError
 
 END_TIMEOUT_S = 3.0
-LARGEST_DOMAIN = 101  # beyond, Fast DDS's ports meet those that Linux hands out by itself
+DOMAINS = range(1, 102)  # beyond, the ports of DDS meet those that Linux hands out by itself
 
 
 class ProcessError(HumanoidError):
@@ -47,8 +48,25 @@ def isolate() -> int:
     """
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     if "ROS_DOMAIN_ID" not in os.environ:
-        os.environ["ROS_DOMAIN_ID"] = str(random.SystemRandom().randint(1, LARGEST_DOMAIN))
+        os.environ["ROS_DOMAIN_ID"] = str(_free_domain())
     return int(os.environ["ROS_DOMAIN_ID"])
+
+
+def _free_domain() -> int:
+    """A random domain that no other process of this package has taken in this way; kept until this process ends."""
+    for domain in random.SystemRandom().sample(DOMAINS, len(DOMAINS)):
+        path = Path(gettempdir()) / f"humanoid_rl_ros_domain_{domain}.lock"
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:
+            continue  # another user's
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(lock)
+            continue
+        return domain
+    raise ProcessError(f"all ROS domains from {DOMAINS[0]} to {DOMAINS[-1]} are taken; set ROS_DOMAIN_ID")
 
 
 def parameter_arguments(parameters: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,3 @@
-# The checkout has a folder named launch, which mypy takes for the package; and launch has no type hints.
-# mypy: disable-error-code="import-not-found,import-untyped,attr-defined"
 """The graph as launch actions: what the launch files share. The one module that imports launch."""
 
 from __future__ import annotations
@@ -8,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from launch import LaunchContext
 from launch.actions import (
     DeclareLaunchArgument,
     ExecuteProcess,
@@ -22,7 +21,6 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recording_command
-from launch import LaunchContext
 
 PACKAGE = "humanoid_rl_ros"
 RESPAWN_DELAY_S = 0.5

@@ -24,10 +24,9 @@ from humanoid_rl_ros.resources import find_robot, share_folder
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed; it comes with ROS, not with the wheels")
 
+from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction, SetEnvironmentVariable
 from launch_ros.actions import Node
-
-from launch import LaunchContext, LaunchDescription
 
 pytestmark = pytest.mark.ros
 FOLDER = share_folder() / "launch"

@@ -1,0 +1,76 @@
+"""Policies that other labs published walk through the real graph: three processes, DDS, lock-step."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import zoo
+
+from humanoid_rl_ros.resources import find_robot
+
+pytestmark = [pytest.mark.ros, zoo.needs_zoo]
+
+SECONDS = 20.0
+
+
+def _demo(name: str, folder: Path) -> dict[str, Any]:
+    robot = zoo.model(name)
+    bundle = zoo.write_bundle(name, folder / name, find_robot(str(robot)).joint_names)
+    result, picture = folder / "result.json", folder / "run.png"
+    options = ["--robot", robot, "--policy", bundle, "--command", 0.5, 0, 0, "--seconds", SECONDS]
+    files = ["--json", result, "--picture", picture]
+    done = subprocess.run(
+        [sys.executable, "-m", "humanoid_rl_ros", "demo", *map(str, options + files)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    loaded: dict[str, Any] = json.loads(result.read_text())
+    return loaded
+
+
+def _check(result: dict[str, Any]) -> None:
+    assert not result["fell"]
+    assert result["stood"]
+    assert result["seconds"] == pytest.approx(SECONDS)
+    assert result["mean_speed"] >= 0.35
+    assert result["max_tilt_deg"] < 15.0
+    assert result["clamped_fraction"] == 0.0
+    assert result["safety_state"] == "ACTIVE"
+    assert result["faults"] == 0
+    assert result["mode"] == "lockstep"
+
+
+@pytest.mark.parametrize("name", ["holosoma_g1_ppo", "holosoma_g1_fastsac", "unitree_rl_lab_g1"])
+def test_a_published_policy_walks(name: str, tmp_path: Path) -> None:
+    _check(_demo(name, tmp_path))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["asap_dec_loco_g1", "legged_ros2_g1", "limx_oli_walk", "unitree_rl_mjlab_g1"])
+def test_the_rest_of_the_gallery_walks(name: str, tmp_path: Path) -> None:
+    _check(_demo(name, tmp_path))
+
+
+def test_a_policy_that_needs_what_no_sensor_gives_is_refused(tmp_path: Path) -> None:
+    robot = zoo.model("playground_t1")
+    bundle = zoo.write_bundle("playground_t1", tmp_path / "t1", find_robot(str(robot)).joint_names)
+    done = subprocess.run(
+        [sys.executable, "-m", "humanoid_rl_ros", "demo", "--robot", str(robot), "--policy", str(bundle)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "base_lin_vel" in done.stderr
+    assert "Traceback" not in done.stderr
