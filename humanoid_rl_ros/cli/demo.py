@@ -145,7 +145,7 @@ def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View) -> No
         armed = armed or observer.safety.get("state") == "ACTIVE"
         now = time.monotonic()
         bridge = observer.diagnostics.get("simulation_bridge", {})
-        if bridge.get("paused") == "True":
+        if bridge.get("finished") == "True":
             break
         simulated = view.simulated_seconds()
         if simulated > progress[0]:

@@ -163,7 +163,10 @@ class SimulationParameters:
         most=600.0,
     )
     stop_after: float = parameter(
-        0.0, "Simulated time after release at which the simulation pauses [s]; 0: never.", least=0.0, most=1e6
+        0.0,
+        "Simulated time after release at which the simulation pauses, or in real time holds the robot [s]; 0: never.",
+        least=0.0,
+        most=1e6,
     )
     publish_clock: bool = parameter(True, "Whether to publish /clock.")
     publish_tf: bool = parameter(True, "Whether to publish the base's transform, where tf2_msgs is installed.")

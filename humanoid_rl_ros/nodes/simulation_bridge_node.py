@@ -96,6 +96,7 @@ class SimulationBridgeNode(ManagedNode):
         self._state = self._backend.reset(self._rng)
         self._effort = np.zeros(self._robot.n_joints)
         self._held = self._p.hold_until_armed
+        self._finished = False
         self._paused = False
         self._steps = 0
         self._released_ns: int | None = None
@@ -156,7 +157,7 @@ class SimulationBridgeNode(ManagedNode):
     def _on_command(self, effort: np.ndarray, armed: bool, stamp_ns: int | None) -> None:
         if self._lockstep and stamp_ns != self._state.stamp_ns:
             return  # an answer to a question that was answered already
-        if self._held and not armed:
+        if self._held and (self._finished or not armed):
             return
         if self._held:
             self._held = False
@@ -228,12 +229,17 @@ class SimulationBridgeNode(ManagedNode):
         self._steps += 1
         if self._released_ns is not None and self._p.stop_after > 0.0:
             elapsed_ns = self._state.stamp_ns - self._released_ns
-            if elapsed_ns >= round(self._p.stop_after * 1e9):
-                self._paused = True
+            if not self._finished and elapsed_ns >= round(self._p.stop_after * 1e9):
+                self._finish_run()
         self._publish()
-        if self._paused:
-            self._publish_odometry()
-            self.send_diagnostics()
+
+    def _finish_run(self) -> None:
+        """The asked time has passed: stop the clock, or hold again in real time, where sensors must not fall silent."""
+        self._finished = True
+        self._paused = self._lockstep
+        self._held = not self._lockstep
+        self._publish_odometry()
+        self.send_diagnostics()
 
     # Messages out.
 
@@ -311,6 +317,7 @@ class SimulationBridgeNode(ManagedNode):
             "own_damping": self._own_damping,
             "refused": self._refused,
             "paused": self._paused,
+            "finished": self._finished,
         }
         level = DiagnosticStatus.WARN if self._timed_out else DiagnosticStatus.OK
         return diagnostic(self.get_fully_qualified_name(), self._robot.name, level, text, values)

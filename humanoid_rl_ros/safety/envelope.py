@@ -13,6 +13,8 @@ from humanoid_rl_ros.safety.limits import SafetyLimits
 
 # Below this relative change an effort counts as untouched: the clamp's arithmetic may cost the last bit.
 UNTOUCHED = 1e-9
+# How far an effort's stamp may be ahead of the last state: in a time T an effort changes by rate·(T + this) at most.
+OVERTAKING_NS = 20_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,12 +71,15 @@ class Envelope:
         effort = -self._damping * state.joint_velocity
         return np.clip(np.nan_to_num(effort, nan=0.0, posinf=0.0, neginf=0.0), -self._limit, self._limit)
 
-    def clamp(self, effort: FloatArray, state: RobotState) -> Clamped:
+    def clamp(self, effort: FloatArray, state: RobotState, stamp_ns: int | None = None) -> Clamped:
         """Bring a policy's effort into the limits.
 
         Args:
             effort: what the policy asks [N·m; Shape (n,)].
-            state: the state it answers.
+            state: the last state.
+            stamp_ns: stamp of the state the effort answers, for the rate [ns]; that of `state` if not given. Efforts
+                may come in bursts that meet the same last state, or overtake a state; one that claims a state much
+                later than the last is not believed.
 
         Returns:
             The effort that may be sent.
@@ -83,12 +88,13 @@ class Envelope:
         non_finite = not finite.all()
         wanted = np.where(finite, effort, self.damping(state)) if non_finite else effort
         bounded = self._soft_position(wanted, state)
-        bounded = self._limit_rate(bounded, state.stamp_ns)
+        answered_ns = state.stamp_ns if stamp_ns is None else min(stamp_ns, state.stamp_ns + OVERTAKING_NS)
+        bounded = self._limit_rate(bounded, answered_ns)
         bounded = np.minimum(np.maximum(bounded, -self._limit), self._limit)
         changed = np.abs(bounded - wanted) > self._untouched
         if non_finite:
             changed |= ~finite
-        self._previous, self._previous_ns = bounded, state.stamp_ns
+        self._previous, self._previous_ns = bounded, answered_ns
         return Clamped(bounded, changed, bool(changed.any()), non_finite)
 
     def _soft_position(self, effort: FloatArray, state: RobotState) -> FloatArray:

@@ -153,7 +153,7 @@ class SafetyMonitor:
         self._update(now_ns)
         if self._mode is not SafetyState.ACTIVE or self._state is None:
             return None
-        clamped = self._envelope.clamp(effort.effort, self._state)
+        clamped = self._envelope.clamp(effort.effort, self._state, effort.stamp_ns)
         self._commands += 1
         self._clamped += int(clamped.any_changed)
         self._non_finite += int(clamped.non_finite)
