@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import zoo
 
+from humanoid_rl_ros.cli.processes import node_environment
 from humanoid_rl_ros.resources import find_robot
 
 pytestmark = [pytest.mark.ros, zoo.needs_zoo]
@@ -26,6 +27,7 @@ def _demo(name: str, folder: Path) -> dict[str, Any]:
     files = ["--json", result, "--picture", picture]
     done = subprocess.run(
         [sys.executable, "-m", "humanoid_rl_ros", "demo", *map(str, options + files)],
+        env=node_environment(),
         capture_output=True,
         text=True,
         timeout=300,
@@ -65,6 +67,7 @@ def test_a_policy_that_needs_what_no_sensor_gives_is_refused(tmp_path: Path) -> 
     bundle = zoo.write_bundle("playground_t1", tmp_path / "t1", find_robot(str(robot)).joint_names)
     done = subprocess.run(
         [sys.executable, "-m", "humanoid_rl_ros", "demo", "--robot", str(robot), "--policy", str(bundle)],
+        env=node_environment(),
         capture_output=True,
         text=True,
         timeout=60,

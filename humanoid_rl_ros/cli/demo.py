@@ -121,7 +121,8 @@ def _watch(
                 error = HumanoidError("interrupted")
         if not observer.recording.time:
             return None, error or HumanoidError("no simulated time passed")
-        record = observer.recording.since(max(view.released(), 0.0))
+        released = max(view.released(), 0.0)
+        record = observer.recording.between(released, released + options.seconds)
         result = summarise(record, observer.diagnostics, observer.safety, run=_run_facts(options, robot))
         if options.picture is not None:
             draw(record, result, robot, options.picture)

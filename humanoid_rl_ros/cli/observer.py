@@ -51,12 +51,13 @@ class Recording:
     effort: list[FloatArray] = field(default_factory=list)
     joint_names: list[str] = field(default_factory=list)
 
-    def since(self, start: float) -> Recording:
-        """What was seen from a simulated time on; what was sent again at one instant is kept once."""
-        kept = [i for i, t in enumerate(self.time) if t >= start and (i == 0 or t > self.time[i - 1])]
+    def between(self, start: float, end: float) -> Recording:
+        """What was seen from one simulated time to another; what was sent again at one instant is kept once."""
+        end += 1e-9
+        kept = [i for i, t in enumerate(self.time) if start <= t <= end and (i == 0 or t > self.time[i - 1])]
         if kept and self.time.count(start) > 1:
             kept[0] = max(i for i, t in enumerate(self.time) if t == start)  # its wall time is that of the release
-        efforts = [i for i, t in enumerate(self.effort_time) if t >= start]
+        efforts = [i for i, t in enumerate(self.effort_time) if start <= t <= end]
         return Recording(
             [self.time[i] for i in kept],
             [self.wall[i] for i in kept],
