@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import signal
 import sys
 import time
@@ -26,6 +27,8 @@ from humanoid_rl_ros.nodes.quality import qos
 
 SPIN_TIMEOUT_S = 0.1
 SHUTDOWN_LIMIT_S = 1.0
+LARGEST_KINDS = 100
+_NUMBER = re.compile(r"[-+\d.e]+")
 
 
 class ManagedNode(LifecycleNode):
@@ -47,6 +50,7 @@ class ManagedNode(LifecycleNode):
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._entities: list[tuple[Callable[[Any], Any], Any]] = []
         self._diagnostics: Any = None
+        self._warned: dict[str, float] = {}
 
     # What a subclass gives.
 
@@ -97,8 +101,15 @@ class ManagedNode(LifecycleNode):
         self._entities.append((self.destroy_timer, timer))
 
     def warn_about(self, text: str) -> None:
-        """Log a refused message, at most once a second."""
-        self.get_logger().error(text, throttle_duration_sec=1.0)
+        """Log a refused message, each kind at most once a second; kinds differ in more than their numbers."""
+        kind = _NUMBER.sub("", text)
+        now = time.monotonic()
+        if now - self._warned.get(kind, -1.0) < 1.0:
+            return
+        if len(self._warned) >= LARGEST_KINDS:
+            self._warned.clear()
+        self._warned[kind] = now
+        self.get_logger().error(text)
 
     # Transitions.
 
@@ -224,7 +235,11 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: ended.append(received))
-    rclpy.init(args=sys.argv if args is None else args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        rclpy.init(args=sys.argv if args is None else args, signal_handler_options=SignalHandlerOptions.NO)
+    except Exception as error:  # a malformed argument or parameter file; rclpy has a type of its own for each
+        sys.stderr.write(f"cannot start: {' '.join(str(error).split())}\n")
+        return 1
     executor = make_executor()
     node: ManagedNode | None = None
     try:

@@ -111,6 +111,9 @@ class PolicyParameters:
         "",
         "nav_msgs/Odometry topic of an estimator of the base's velocity, for policies that observe it; empty for none.",
     )
+    base_velocity_timeout: float = parameter(
+        0.1, "Age of the last estimate of the base's velocity after which no effort is given [s].", least=0.01, most=2.0
+    )
     publish_observation: bool = parameter(True, "Whether to publish what the network saw and said.")
     diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
     autostart: bool = parameter(False, "Whether the node configures and activates itself.")

@@ -53,6 +53,8 @@ class PolicyNode(ManagedNode):
         self._command_timeout_ns = round(parameters.command_timeout * 1e9)
         self._command = VelocityCommand()
         self._command_seen_ns: int | None = None
+        self._base_velocity_timeout_ns = round(parameters.base_velocity_timeout * 1e9)
+        self._base_velocity_ns: int | None = None
         self._lockstep = parameters.mode == "lockstep"
         self._period_ns = round(bundle.control_period * 1e9)
         self._reader = JointStateReader()
@@ -125,6 +127,7 @@ class PolicyNode(ManagedNode):
     def _on_base_velocity(self, message: Odometry) -> None:
         linear = message.twist.twist.linear
         self._pairing.base_linear_velocity = np.array([linear.x, linear.y, linear.z])
+        self._base_velocity_ns = time.monotonic_ns()
 
     def _on_safety_status(self, message: DiagnosticStatus) -> None:
         armed = values_of(message).get("state") == topics.ACTIVE
@@ -154,6 +157,11 @@ class PolicyNode(ManagedNode):
                 self._entered = False
                 self._standby_ns = None
         if not self._armed and not self._standby_is_due(state):
+            return
+        if self._base_velocity_is_old():
+            self._pairing.base_linear_velocity = self._base_velocity_ns = None
+            self._refuse("no effort: the estimate of the base's velocity has fallen silent")
+            self._entered, self._answer = False, None
             return
         try:
             self._answer_state(self._behaviour, state)
@@ -189,9 +197,18 @@ class PolicyNode(ManagedNode):
         if not self._use_cmd_vel:
             return self._fixed_command
         seen_ns = self._command_seen_ns
-        if seen_ns is None or time.monotonic_ns() - seen_ns > self._command_timeout_ns:
+        if seen_ns is None or self._is_old(seen_ns, self._command_timeout_ns):
             return VelocityCommand()
         return self._command
+
+    def _base_velocity_is_old(self) -> bool:
+        """In lock-step simulated time stands still while an answer is waited for, so nothing grows old."""
+        seen_ns = self._base_velocity_ns
+        return not self._lockstep and seen_ns is not None and self._is_old(seen_ns, self._base_velocity_timeout_ns)
+
+    @staticmethod
+    def _is_old(seen_ns: int, timeout_ns: int) -> bool:
+        return time.monotonic_ns() - seen_ns > timeout_ns
 
     def _show_step(self, behaviour: PolicyBehaviour) -> None:
         step = behaviour.last_step

@@ -27,6 +27,7 @@ from humanoid_rl_ros.safety.monitor import SafetyMonitor, SafetyState
 TICK_PERIOD_S = 0.01
 GRAPH_PERIOD_S = 0.2
 SHUTDOWN_DAMPING_S = 0.2
+NOT_ACTIVATED = Violation("inactive", "the node is not activated")
 
 
 class SafetyMonitorNode(ManagedNode):
@@ -83,12 +84,15 @@ class SafetyMonitorNode(ManagedNode):
     def start(self) -> None:
         """Answer states from now on."""
         self._answers = True
+        if self._monitor is not None:
+            self._monitor.report(None)
 
     def stop(self) -> None:
         """Disarm; damping goes on."""
         if self._monitor is not None:
             if self._monitor.state is SafetyState.ACTIVE:
                 self._monitor.disarm(self._now_ns())
+            self._monitor.report(NOT_ACTIVATED)
             if self._state is not None:
                 self._send(self._monitor.observe(self._now_ns(), self._state))
             self._show_status()
@@ -155,6 +159,7 @@ class SafetyMonitorNode(ManagedNode):
         previous, self._state = self._state, state
         if previous is not None and state.stamp_ns < previous.stamp_ns:
             monitor.restart()
+            self._pending.clear()
         elif previous is not None and state.stamp_ns == previous.stamp_ns and not self._lockstep:
             return
         if previous is None or state.stamp_ns != previous.stamp_ns:
@@ -201,18 +206,20 @@ class SafetyMonitorNode(ManagedNode):
         wall_ns = time.monotonic_ns()
         if wall_ns - self._graph_checked_ns > GRAPH_PERIOD_S * 1e9:
             self._graph_checked_ns = wall_ns
-            monitor.report(self._second_publisher())
+            monitor.report(self._second_publisher() if self.running else NOT_ACTIVATED)
         if self._lockstep:
             self._watch_lockstep(monitor, wall_ns)
         else:
             self._send(monitor.tick(wall_ns))
         if self._auto_arm and self.running and monitor.state is SafetyState.READY:
             self._auto_arm = False
+            self._asked_ns = time.monotonic_ns()  # the policy's time to answer begins now
             monitor.arm(self._now_ns())
         self._show_status()
 
     def _second_publisher(self) -> Violation | None:
-        effort, command = topics.POLICY_EFFORT.name, topics.JOINT_COMMAND.name
+        # Counting does not follow remappings by itself.
+        effort, command = (self.resolve_topic_name(t.name) for t in (topics.POLICY_EFFORT, topics.JOINT_COMMAND))
         found = check_publishers("second_policy", effort, self.count_publishers(effort))
         return found or check_publishers("second_commander", command, self.count_publishers(command))
 
@@ -268,6 +275,8 @@ class SafetyMonitorNode(ManagedNode):
         elif not self.running:
             response.success, response.message = False, "refused: the node is not activated"
         else:
+            if self._monitor.state is not SafetyState.ACTIVE:
+                self._asked_ns = time.monotonic_ns()
             response.success, response.message = self._monitor.arm(self._now_ns())
         self._show_status()
         return response

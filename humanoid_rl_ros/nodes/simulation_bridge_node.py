@@ -89,7 +89,13 @@ class SimulationBridgeNode(ManagedNode):
         self._refused = 0
         self._late = 0
         self._own_damping = 0
+        self._asked_to_pause = False
         self._reset()
+
+    @property
+    def _paused(self) -> bool:
+        """Whether time stands still: because somebody asked, or because the run or the physics has ended."""
+        return self._stopped or self._asked_to_pause
 
     def _reset(self) -> None:
         assert self._backend is not None
@@ -97,7 +103,7 @@ class SimulationBridgeNode(ManagedNode):
         self._effort = np.zeros(self._robot.n_joints)
         self._held = self._p.hold_until_armed
         self._finished = False
-        self._paused = False
+        self._stopped = False
         self._steps = 0
         self._released_ns: int | None = None
         self._command_ns = time.monotonic_ns()
@@ -224,7 +230,7 @@ class SimulationBridgeNode(ManagedNode):
             self._state = self._backend.hold() if self._held else self._backend.step(self._effort)
         except HumanoidError as error:
             self.get_logger().error(f"simulation stopped: {error}; reset it with {topics.SIMULATION_RESET}")
-            self._paused = True
+            self._stopped = True
             return
         self._steps += 1
         if self._released_ns is not None and self._p.stop_after > 0.0:
@@ -236,7 +242,7 @@ class SimulationBridgeNode(ManagedNode):
     def _finish_run(self) -> None:
         """The asked time has passed: stop the clock, or hold again in real time, where sensors must not fall silent."""
         self._finished = True
-        self._paused = self._lockstep
+        self._stopped = self._lockstep
         self._held = not self._lockstep
         self._publish_odometry()
         self.send_diagnostics()
@@ -295,7 +301,7 @@ class SimulationBridgeNode(ManagedNode):
         return response
 
     def _serve_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._paused = bool(request.data)
+        self._asked_to_pause, self._stopped = bool(request.data), False
         self._command_ns = self._origin_ns = time.monotonic_ns()
         self._due = 0
         if not self._paused and self.running:

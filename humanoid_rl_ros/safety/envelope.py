@@ -68,8 +68,9 @@ class Envelope:
 
     def damping(self, state: RobotState) -> FloatArray:
         """−kd·q̇ within the effort limits [N·m; Shape (n,)]; zero for a joint whose velocity is not finite."""
-        effort = -self._damping * state.joint_velocity
-        return np.clip(np.nan_to_num(effort, nan=0.0, posinf=0.0, neginf=0.0), -self._limit, self._limit)
+        with np.errstate(over="ignore", invalid="ignore"):
+            effort = np.clip(-self._damping * state.joint_velocity, -self._limit, self._limit)
+        return np.where(np.isfinite(state.joint_velocity), effort, 0.0)
 
     def clamp(self, effort: FloatArray, state: RobotState, stamp_ns: int | None = None) -> Clamped:
         """Bring a policy's effort into the limits.

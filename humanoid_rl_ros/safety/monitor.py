@@ -91,6 +91,8 @@ class SafetyMonitor:
         self._command_seen_ns: int | None = None
         self._tilted_since_ns: int | None = None
         self._estop_ns: int | None = None
+        self._estop_damped = False
+        self._restarted = False
         self._non_finite_run = 0
         self._external: Violation | None = None
         self._tilt: Violation | None = None
@@ -128,6 +130,10 @@ class SafetyMonitor:
         self._state = state
         self._tilt = check_tilt(state, self._limits)
         self._state_seen_ns = now_ns
+        if self._restarted:
+            # The clock began anew: what was heard before counts as heard now, and has one time-out to be heard again.
+            self._restarted = False
+            self._command_seen_ns = None if self._command_seen_ns is None else now_ns
         self._imu_seen_ns = now_ns if imu_seen_ns is None else imu_seen_ns
         self._update(now_ns)
         if self._mode is SafetyState.ACTIVE:
@@ -208,6 +214,7 @@ class SafetyMonitor:
     def restart(self) -> None:
         """The simulated world was reset: forget the state and the last effort; what is latched stays latched."""
         self._state = None
+        self._restarted = True
         self._tilt = None
         self._tilted_since_ns = None
         self._envelope.reset()
@@ -237,7 +244,7 @@ class SafetyMonitor:
     def emergency_stop(self, now_ns: int) -> tuple[bool, str]:
         """Any state → ESTOP."""
         if self._mode is not SafetyState.ESTOP:
-            self._estop_ns = now_ns
+            self._estop_ns, self._estop_damped = now_ns, False
             self._go(SafetyState.ESTOP, "operator", "emergency stop by the operator")
         return True, "emergency stop"
 
@@ -265,9 +272,10 @@ class SafetyMonitor:
         found = found or check_age("imu_timeout", "IMU message", age(self._imu_seen_ns), limits.imu_timeout)
         if found is None and self._state is not None:
             found = self._tilt
+        found = found or self._external
         if found is None and with_command:
             found = check_age("command_timeout", "policy effort", age(self._command_seen_ns), limits.command_timeout)
-        return found or self._external
+        return found
 
     def _update(self, now_ns: int) -> None:
         if self._mode in (SafetyState.FALLING, SafetyState.ESTOP):
@@ -303,7 +311,9 @@ class SafetyMonitor:
     def _damping(self, now_ns: int) -> JointEffort:
         """Damping from a fresh state; zero when there is none, or after the emergency stop has damped long enough."""
         state = self._state
-        expired = self._estop_ns is not None and now_ns - self._estop_ns > self._limits.estop_damping_time * 1e9
+        if self._estop_ns is not None and now_ns - self._estop_ns > self._limits.estop_damping_time * 1e9:
+            self._estop_damped = True  # kept: the clock of a simulation may begin anew
+        expired = self._mode is SafetyState.ESTOP and self._estop_damped
         self._damped += 1
         if state is None or expired or self._stale(now_ns):
             return JointEffort(0 if state is None else state.stamp_ns, np.zeros(self._robot.n_joints))

@@ -1,0 +1,507 @@
+"""safety_monitor_node: what it lets through to the joint commands, whatever policy, sensors and operators do."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+
+from ros_graph import OK, FakeRobot, Graph, open_graph
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+from tiny_policy import write_robot
+
+from humanoid_rl_ros.core.robot import load_robot
+from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.conversions import ns_to_stamp, stamp_to_ns
+from humanoid_rl_ros.interfaces.status import values_of
+from humanoid_rl_ros.nodes.safety_monitor_node import SafetyMonitorNode
+
+pytestmark = pytest.mark.ros
+MS = 1_000_000
+ASKED = [3.0, -2.0]
+ZERO = [0.0, 0.0]
+TIMEOUT = 0.15  # wide enough for a busy machine between two spins [s]
+
+
+class Rig:
+    """A monitor between a robot and a policy made of words."""
+
+    def __init__(self, folder: Path, graph: Graph, arguments: list[str] | None = None, **parameters: Any) -> None:
+        self.graph = graph
+        self.file = write_robot(folder)
+        limits = folder / "safety.yaml"
+        limits.write_text(
+            f"format: 1\ncommand_timeout: {TIMEOUT}\nstate_timeout: {TIMEOUT}\nimu_timeout: {TIMEOUT}\n"
+            "estop_damping_time: 0.1\n"
+        )
+        given = {"robot": str(self.file), "limits": str(limits), "command_type": "joint_state"} | parameters
+        self.node = graph.active(SafetyMonitorNode, arguments=arguments, **given)
+        self.robot = FakeRobot(graph, load_robot(self.file), stamped=given["command_type"] == "joint_state")
+        self.policy = graph.speak(topics.POLICY_EFFORT, reliable=True)
+        self.robot.heard_by(1)
+        graph.until(lambda: self.policy.get_subscription_count() >= 1, "subscriber")
+        graph.until(lambda: self.robot.status, "the latched status")
+
+    def say(
+        self, values: list[float] = ASKED, frame: str = topics.ACTIVE, stamp_ns: int | None = None, **changes: Any
+    ) -> None:
+        """An effort from the policy."""
+        stamp_ns = time.monotonic_ns() if stamp_ns is None else stamp_ns
+        message = JointState(name=["hip", "knee"], effort=values)
+        message.header.stamp, message.header.frame_id = ns_to_stamp(stamp_ns), frame
+        for name, value in changes.items():
+            setattr(message, name, value)
+        self.policy.publish(message)
+
+    def alive(self) -> None:
+        """Sensors and policy as they should be."""
+        self.robot.stream()
+        self.say()
+
+    def until_state(self, state: str, pump: Callable[[], None] | None = None) -> None:
+        self.graph.until(lambda: self.robot.state == state, state, pump=pump)
+
+    def armed(self) -> Rig:
+        """ACTIVE, with commands flowing."""
+        self.until_state("READY", self.alive)
+        response = self.robot.arm()
+        assert (response.success, response.message) == (True, "armed")
+        self.graph.until(lambda: self.sent() and self.sent()[-1] == ASKED, "a command", pump=self.alive)
+        assert self.robot.state == "ACTIVE"
+        return self
+
+    def sent(self) -> list[list[float]]:
+        return [list(m.effort if isinstance(m, JointState) else m.data) for m in self.robot.commands]
+
+    def next_is(self, effort: list[float], pump: Callable[[], None] | None = None, within: float = 2.0) -> None:
+        """Wait for a command of that effort among those still to come."""
+        before = len(self.robot.commands)
+        self.graph.until(lambda: effort in self.sent()[before:], f"command {effort}", within, pump)
+
+    def says(self, state: str, reason: str) -> None:
+        """Wait for the status that goes with what was just sent."""
+        self.graph.until(lambda: (self.robot.state, self.robot.reason) == (state, reason), f"{state} {reason}", 1.0)
+
+    def rejected(self) -> int:
+        return int(values_of(self.node.diagnose())["rejected"])
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[Graph]:
+    with open_graph(tmp_path) as graph:
+        yield graph
+
+
+@pytest.fixture
+def rig(tmp_path: Path, graph: Graph) -> Callable[..., Rig]:
+    return lambda **parameters: Rig(tmp_path, graph, **parameters)
+
+
+# What a policy may say.
+
+
+@pytest.mark.parametrize("command_type", ["joint_state", "float64_multi_array"])
+def test_a_sound_effort_passes_as_it_is_and_in_the_robots_order(rig: Callable[..., Rig], command_type: str) -> None:
+    it = rig(command_type=command_type).armed()
+    it.graph.until(
+        lambda: [1.25, -0.5] in it.sent(),
+        "the effort",
+        pump=lambda: (it.robot.stream(), it.say([-0.5, 1.25], name=["knee", "hip"])),
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([99.0, -99.0], [10.0, -5.0]),
+        ([1e308, -1e308], [10.0, -5.0]),
+        ([math.nan, 1.0], [-2.0, 1.0]),
+        ([1.0, math.inf], [1.0, -1.0]),
+        ([-math.inf, math.nan], [-2.0, -1.0]),
+    ],
+)
+def test_a_wild_effort_is_clamped_or_damped(
+    rig: Callable[..., Rig], values: list[float], expected: list[float]
+) -> None:
+    it = rig().armed()
+    assert it.robot.damping == [-2.0, -1.0]
+
+    def wild() -> None:
+        it.robot.stream()
+        it.say(values)
+
+    it.next_is(expected, wild)
+    if not np.isfinite(values).all():
+        it.until_state("READY", wild)  # after three in a row, and no more efforts pass
+        assert values_of(it.robot.status[-1])["last_fault"].startswith("non_finite")
+        it.next_is(it.robot.damping, wild)
+    for effort in it.sent():
+        assert np.isfinite(effort).all()
+        assert (np.abs(effort) <= [10.0, 5.0]).all()
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"name": ["hip", "nee"]}, "joint 'knee' is missing and 'nee' is unknown"),
+        ({"name": ["hip"], "effort": [1.0]}, "joint 'knee' is missing"),
+        ({"name": ["hip", "knee", "thumb"], "effort": [9.0, 9.0, 9.0]}, "joint 'thumb' is unknown"),
+        ({"name": ["hip", "hip"]}, "joint 'hip' is listed twice"),
+        ({"effort": [9.0]}, "2 names but 1 values"),
+        ({"effort": []}, "2 names but 0 values"),
+        ({"effort": [9.0, 9.0, 9.0]}, "2 names but 3 values"),
+    ],
+)
+def test_an_effort_it_cannot_read_is_no_effort(
+    rig: Callable[..., Rig], capfd: pytest.CaptureFixture[str], changes: dict[str, Any], text: str
+) -> None:
+    it = rig().armed()
+    before = it.rejected()
+    commands = len(it.robot.commands)
+    it.say([9.0, 9.0], **changes)
+    it.graph.until(lambda: it.rejected() == before + 1, "a refusal", pump=it.robot.stream)
+    assert all(9.0 not in effort for effort in it.sent()[commands:])
+    it.next_is(it.robot.damping, it.robot.stream)  # nothing else comes: the time-out follows
+    it.says("DISARMED", "command_timeout")
+    lines = [line for line in capfd.readouterr().err.splitlines() if "policy effort refused" in line]
+    assert len(lines) == 1
+    assert text in lines[0]
+
+
+# What stops coming.
+
+
+def test_efforts_that_stop_are_followed_by_damping_within_the_time_out(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+    it.alive()
+    began = time.monotonic()
+    it.next_is(it.robot.damping, it.robot.stream)
+    assert TIMEOUT * 0.5 < time.monotonic() - began < TIMEOUT + 0.1
+    it.says("DISARMED", "command_timeout")
+    assert it.sent()[-1] == it.robot.damping
+
+
+def test_a_heartbeat_does_not_stand_in_for_efforts(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+
+    def idle() -> None:
+        it.robot.stream()
+        it.say([9.0, 9.0], frame=topics.STANDBY)
+
+    it.next_is(it.robot.damping, idle)
+    assert all(9.0 not in effort for effort in it.sent())
+
+
+def test_states_that_stop_are_followed_by_zero_and_damping_once_they_come_again(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+    it.next_is(ZERO, it.say)
+    it.says("DISARMED", "state_timeout")
+    it.next_is(it.robot.damping, it.robot.stream)
+
+
+@pytest.mark.parametrize("how", ["silent", "frozen"])
+def test_an_imu_that_is_silent_or_repeats_one_measurement_ends_active(rig: Callable[..., Rig], how: str) -> None:
+    it = rig().armed()
+    frozen = it.robot.imu(time.monotonic_ns())
+
+    def without() -> None:
+        it.robot.send(*([frozen] if how == "frozen" else []), it.robot.joint_state(time.monotonic_ns()))
+        it.say()
+
+    it.next_is(it.robot.damping, without)
+    it.says("DISARMED", "imu_timeout")
+
+
+def test_joint_states_that_repeat_one_stamp_count_as_stopped(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+    frozen = it.robot.joint_state(time.monotonic_ns())
+
+    def repeat() -> None:
+        it.robot.send(it.robot.imu(time.monotonic_ns()), frozen)
+        it.say()
+
+    it.next_is(ZERO, repeat)
+    it.says("DISARMED", "state_timeout")
+
+
+def test_refused_states_count_as_stopped(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+
+    def broken() -> None:
+        it.robot.measure(time.monotonic_ns(), velocity=[math.nan, 0.0])
+        it.say()
+
+    it.next_is(ZERO, broken)
+    it.says("DISARMED", "state_timeout")
+    assert it.rejected() > 0
+
+
+def test_stamps_that_go_back_are_refused_on_a_robot(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+    before = it.rejected()
+    it.robot.measure(time.monotonic_ns() - 10**9)
+    it.graph.until(lambda: it.rejected() == before + 2, "two refusals")
+    it.next_is([1.0, 1.0], lambda: (it.robot.stream(), it.say([1.0, 1.0])))
+    assert it.robot.state == "ACTIVE"
+
+
+def test_a_fall_is_damped_latched_and_reset_upright(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+
+    def fallen() -> None:
+        it.robot.measure(time.monotonic_ns(), tilt=1.3)
+        it.say()
+
+    it.next_is(it.robot.damping, fallen)
+    it.says("FALLING", "tilt")
+    assert not it.robot.arm().success
+    it.robot.measure(time.monotonic_ns(), tilt=1.3)
+    refused = it.graph.call(Trigger, topics.SAFETY_RESET, Trigger.Request())
+    assert not refused.success
+    assert refused.message.startswith("refused, the fault stands: ")
+    it.graph.spin(0.05, it.alive)
+    assert it.robot.state == "FALLING"
+    assert it.graph.call(Trigger, topics.SAFETY_RESET, Trigger.Request()).success
+    it.armed()
+
+
+# Operators.
+
+
+def test_arming_is_refused_with_what_is_missing(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    response = it.robot.arm()
+    assert not response.success
+    assert response.message == "refused in DISARMED: no joint state with IMU has arrived"
+    it.until_state("READY", it.alive)
+    assert it.node.trigger_deactivate() == OK
+    response = it.robot.arm()
+    assert (response.success, response.message) == (False, "refused: the node is not activated")
+
+
+def test_emergency_stop_damps_at_once_then_zero_and_stays(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+    before = len(it.robot.commands)
+    assert it.graph.call(Trigger, topics.SAFETY_EMERGENCY_STOP, Trigger.Request()).success
+    it.graph.until(lambda: it.robot.damping in it.sent()[before:], "damping without a new state")
+    before = len(it.robot.commands)
+    it.next_is(ZERO, it.alive)
+    it.says("ESTOP", "operator")
+    assert ASKED not in it.sent()[before:]
+    it.graph.spin(TIMEOUT + 0.05)
+    refused = it.graph.call(Trigger, topics.SAFETY_RESET, Trigger.Request())
+    assert not refused.success
+    assert "the fault stands: no joint state" in refused.message
+    it.alive()
+    it.graph.spin(0.02, it.alive)
+    assert it.graph.call(Trigger, topics.SAFETY_RESET, Trigger.Request()).success
+    it.armed()
+
+
+def test_disarming_is_damping_at_the_next_state(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+    assert it.robot.arm(False).message == "disarmed"
+    it.next_is(it.robot.damping, it.alive)
+    it.graph.spin(0.05, it.alive)
+    assert it.robot.state == "READY"
+    assert it.sent()[-1] == it.robot.damping
+
+
+def test_a_late_subscriber_gets_the_status(rig: Callable[..., Rig]) -> None:
+    it = rig().armed()
+    late = it.graph.listen(topics.SAFETY_STATUS)
+    it.graph.until(lambda: late, "the latched status", pump=it.alive)
+    assert values_of(late[0])["state"] == "ACTIVE"
+    assert late[0].hardware_id == "two"
+
+
+def test_auto_arm_arms_once(rig: Callable[..., Rig]) -> None:
+    it = rig(auto_arm=True)
+    it.until_state("ACTIVE", it.alive)
+    it.robot.arm(False)
+    it.until_state("READY", it.alive)
+    it.graph.spin(0.05, it.alive)
+    assert it.robot.state == "READY"
+
+
+# Others on its topics.
+
+
+@pytest.mark.parametrize("topic", [topics.POLICY_EFFORT, topics.JOINT_COMMAND], ids=lambda topic: topic.name)
+def test_a_second_publisher_ends_active_and_keeps_it_from_being_armed(rig: Callable[..., Rig], topic: Any) -> None:
+    it = rig().armed()
+    other = it.graph.speak(topic, kind=JointState)
+    it.next_is(it.robot.damping, it.alive)
+    reason = "second_policy" if topic is topics.POLICY_EFFORT else "second_commander"
+    it.says("DISARMED", reason)
+    it.alive()
+    assert it.robot.arm().message == f"refused in DISARMED: 2 publishers on /{topic.name}, expected 1"
+    it.graph.tester.destroy_publisher(other)
+    it.armed()
+
+
+def test_a_second_publisher_on_a_remapped_topic_is_seen_too(tmp_path: Path, graph: Graph) -> None:
+    arguments = ["--ros-args", "-r", "policy/joint_effort:=efforts"]
+    node = graph.active(SafetyMonitorNode, arguments=arguments, robot=str(write_robot(tmp_path)))
+    for _ in range(2):
+        graph.speak(topics.POLICY_EFFORT, name="efforts")
+    robot = FakeRobot(graph, load_robot(tmp_path / "robot.yaml"), stamped=False)
+    graph.until(lambda: node.count_publishers("efforts") == 2, "two publishers")
+    robot.heard_by(1)
+    graph.spin(0.3, robot.stream)
+    assert robot.reason == "second_policy"
+
+
+# The end.
+
+
+def test_deactivated_it_disarms_and_goes_on_damping_and_cleaned_up_its_last_word_is_zero(
+    rig: Callable[..., Rig],
+) -> None:
+    it = rig().armed()
+    assert it.node.trigger_deactivate() == OK
+    it.graph.until(lambda: it.sent()[-1] == it.robot.damping, "an answer without a new state")
+    it.next_is(it.robot.damping, it.alive)
+    assert it.node.trigger_cleanup() == OK
+    it.graph.until(lambda: it.sent()[-1] == ZERO, "zero")
+
+
+# Lock-step, whose clock is the stamps.
+
+
+def lockstep(rig: Callable[..., Rig]) -> Rig:
+    it = rig(mode="lockstep", lockstep_timeout=0.3, use_sim_time=True)
+    it.robot.measure(0)
+    it.say(frame=topics.STANDBY, stamp_ns=0)
+    it.until_state("READY")
+    assert it.robot.arm().success
+    return it
+
+
+def answer(it: Rig, stamp_ns: int, values: list[float]) -> list[float]:
+    it.robot.measure(stamp_ns)
+    it.say(values, stamp_ns=stamp_ns)
+    it.graph.until(lambda: it.robot.answers(stamp_ns), f"the answer to {stamp_ns}")
+    return list(it.robot.answers(stamp_ns)[-1].effort)
+
+
+def test_in_lockstep_each_state_is_answered_with_its_stamp_whichever_message_comes_first(
+    rig: Callable[..., Rig],
+) -> None:
+    it = lockstep(rig)
+    assert answer(it, 2 * MS, [1.0, 1.0]) == [1.0, 1.0]
+    it.say([2.0, 2.0], stamp_ns=4 * MS)
+    it.graph.spin(0.03)
+    assert it.robot.answers(4 * MS) == []
+    it.robot.measure(4 * MS)
+    it.graph.until(lambda: it.robot.answers(4 * MS), "the answer")
+    assert list(it.robot.answers(4 * MS)[0].effort) == [2.0, 2.0]
+    assert {m.header.frame_id for m in it.robot.answers(4 * MS)} == {topics.ACTIVE}
+
+
+def test_in_lockstep_wall_time_does_not_count_until_its_own_time_out(rig: Callable[..., Rig]) -> None:
+    it = lockstep(rig)
+    answer(it, 2 * MS, ASKED)
+    it.robot.measure(4 * MS)
+    it.graph.spin(TIMEOUT + 0.05)
+    assert it.robot.state == "ACTIVE"
+    it.graph.until(lambda: list(it.robot.commands[-1].effort) == it.robot.damping, "damping", 1.0)
+    assert stamp_to_ns(it.robot.commands[-1].header.stamp) == 4 * MS
+    assert values_of(it.node.diagnose())["last_fault"].startswith("command_timeout: no policy effort for 0.3 s")
+
+
+def test_in_lockstep_arming_after_a_long_stand_does_not_blame_the_policy_for_it(rig: Callable[..., Rig]) -> None:
+    it = rig(mode="lockstep", lockstep_timeout=0.3, use_sim_time=True)
+    it.robot.measure(0)
+    it.say(frame=topics.STANDBY, stamp_ns=0)
+    it.until_state("READY")
+    it.graph.spin(0.4)
+    assert it.robot.arm().success
+    it.graph.spin(0.1)
+    assert it.robot.state == "ACTIVE"
+
+
+def test_in_lockstep_a_pause_is_no_time_out(rig: Callable[..., Rig]) -> None:
+    it = lockstep(rig)
+    answer(it, 2 * MS, ASKED)
+    it.graph.spin(0.5)  # the simulation asks nothing
+    assert it.robot.state == "ACTIVE"
+
+
+def test_in_lockstep_an_effort_from_before_a_reset_is_not_sent_after_it(rig: Callable[..., Rig]) -> None:
+    it = lockstep(rig)
+    answer(it, 2 * MS, ASKED)
+    it.say([9.0, 4.0], stamp_ns=6 * MS)  # its state never comes
+    it.graph.spin(0.03)
+    for stamp_ns in (0, 2 * MS, 4 * MS):
+        it.robot.measure(stamp_ns)
+        it.graph.until(lambda stamp_ns=stamp_ns: it.node._state.stamp_ns == stamp_ns, "the state")
+        it.say(ASKED, stamp_ns=stamp_ns)
+        it.graph.spin(0.02)
+    it.robot.measure(6 * MS)
+    it.graph.spin(0.05)
+    assert [9.0, 4.0] not in it.sent()
+
+
+def test_in_lockstep_a_reset_of_the_simulation_leaves_the_robot_armed_or_not_whenever_it_comes(
+    rig: Callable[..., Rig],
+) -> None:
+    it = lockstep(rig)
+    states = []
+    for last_ms in (50, 500):
+        for stamp in range(2, last_ms, 48):
+            answer(it, stamp * MS, ASKED)
+        assert it.robot.state == "ACTIVE"
+        it.robot.measure(0)
+        it.graph.until(lambda: it.node._state.stamp_ns == 0, "the reset")
+        it.graph.spin(0.03)
+        states.append(it.robot.state)
+    assert states[0] == states[1]
+
+
+def test_in_lockstep_commands_must_carry_stamps(
+    tmp_path: Path, graph: Graph, capfd: pytest.CaptureFixture[str]
+) -> None:
+    node = graph.node(SafetyMonitorNode, robot=str(write_robot(tmp_path)), mode="lockstep")
+    assert node.trigger_configure() != OK
+    assert "lock-step needs parameter command_type:=joint_state" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({}, "no robot is given"),
+        ({"robot": "reference", "limits": "none.yaml"}, "none.yaml: no such file"),
+        ({"robot": "reference", "command_type": "float"}, "one of float64_multi_array, joint_state, found 'float'"),
+    ],
+)
+def test_what_cannot_be_configured_stays_unconfigured_with_one_line(
+    graph: Graph, capfd: pytest.CaptureFixture[str], parameters: dict[str, str], text: str
+) -> None:
+    node = graph.node(SafetyMonitorNode, **parameters)
+    assert node.trigger_configure() != OK
+    assert node._state_machine.current_state[1] == "unconfigured"
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "[ERROR]" in line]
+    assert text in line
+
+
+def test_an_unstamped_clock_is_a_stopped_robot(rig: Callable[..., Rig]) -> None:
+    # A driver that never fills in its stamps sends one measurement for ever, as far as anybody can tell.
+    it = rig()
+
+    def unstamped() -> None:
+        message = it.robot.joint_state(0)
+        message.header.stamp = ns_to_stamp(0)
+        it.robot.send(it.robot.imu(0), message)
+        it.say(frame=topics.STANDBY)
+
+    it.graph.spin(TIMEOUT + 0.1, unstamped)
+    it.says("DISARMED", "state_timeout")

@@ -1,0 +1,359 @@
+"""simulation_bridge_node: what its motors do with commands good, bad and missing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("rclpy")
+pytest.importorskip("mujoco")
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from ros_graph import OK, Graph, open_graph
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+from std_srvs.srv import SetBool, Trigger
+
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.conversions import ns_to_stamp, stamp_to_ns
+from humanoid_rl_ros.interfaces.status import values_of
+from humanoid_rl_ros.nodes.simulation_bridge_node import SimulationBridgeNode
+from humanoid_rl_ros.resources import find_robot
+
+pytestmark = pytest.mark.ros
+MS = 1_000_000
+PERIOD = 2 * MS
+
+
+@pytest.fixture(scope="module")
+def robot() -> RobotSpec:
+    return find_robot("reference")
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[Graph]:
+    with open_graph(tmp_path) as graph:
+        yield graph
+
+
+class Rig:
+    """A bridge and a commander made of words."""
+
+    def __init__(self, graph: Graph, robot: RobotSpec, **parameters: Any) -> None:
+        self.graph, self.robot = graph, robot
+        self.kind = JointState if parameters.get("command_type") == "joint_state" else Float64MultiArray
+        self.states = graph.listen(topics.JOINT_STATES)
+        self.imu = graph.listen(topics.IMU)
+        self.commander = graph.speak(topics.JOINT_COMMAND, kind=self.kind, reliable=True)
+        self.status = graph.speak(topics.SAFETY_STATUS)
+        self.node = graph.active(SimulationBridgeNode, robot="reference", **parameters)
+        graph.until(lambda: self.commander.get_subscription_count() == 1, "a subscriber")
+        graph.until(lambda: self.status.get_subscription_count() == 1, "a subscriber")
+        graph.until(lambda: self.states, "a state")
+
+    def say(self, values: Any, stamp_ns: int = 0, frame: str = topics.ACTIVE) -> None:
+        values = [float(v) for v in values]
+        if self.kind is Float64MultiArray:
+            self.commander.publish(Float64MultiArray(data=values))
+            return
+        message = JointState(name=list(self.robot.joint_names), effort=values)
+        message.header.stamp, message.header.frame_id = ns_to_stamp(stamp_ns), frame
+        self.commander.publish(message)
+
+    def arm(self, state: str = "ACTIVE") -> None:
+        self.status.publish(DiagnosticStatus(values=[KeyValue(key="state", value=state)]))
+
+    def now(self) -> int:
+        return stamp_to_ns(self.states[-1].header.stamp)
+
+    def reaches(self, stamp_ns: int, within: float = 2.0) -> None:
+        self.graph.until(lambda: self.now() == stamp_ns, f"the state of {stamp_ns} ns", within)
+
+    def stands(self, seconds: float = 0.05) -> None:
+        """Time does not pass in the simulation."""
+        before = self.now()
+        self.graph.spin(seconds)
+        assert self.now() == before
+
+    def refused(self) -> int:
+        return int(values_of(self.node.diagnose())["refused"])
+
+    def hold(self) -> np.ndarray:
+        """An effort that differs for each joint."""
+        return np.linspace(-1.0, 1.0, self.robot.n_joints)
+
+    def call(self, name: str) -> Trigger.Response:
+        return self.graph.call(Trigger, name, Trigger.Request())
+
+    def pause(self, wanted: bool) -> None:
+        assert self.graph.call(SetBool, topics.SIMULATION_PAUSE, SetBool.Request(data=wanted)).success
+
+
+@pytest.fixture
+def lockstep(graph: Graph, robot: RobotSpec) -> Callable[..., Rig]:
+    return lambda **parameters: Rig(graph, robot, mode="lockstep", command_type="joint_state", **parameters)
+
+
+# Lock-step.
+
+
+def test_each_answer_is_one_step_and_the_state_tells_the_effort_of_its_motors(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    assert it.now() == 0
+    for k in range(3):
+        it.say((k + 1) * it.hold(), stamp_ns=k * PERIOD)
+        it.reaches((k + 1) * PERIOD)
+        assert list(it.states[-1].effort) == ((k + 1) * it.hold()).tolist()
+    stamps = {stamp_to_ns(m.header.stamp) for m in it.states}
+    assert stamps == {0, PERIOD, 2 * PERIOD, 3 * PERIOD}
+
+
+def test_joints_of_an_answer_are_matched_by_name(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    message = JointState(name=list(it.robot.joint_names)[::-1], effort=it.hold()[::-1].tolist())
+    message.header.frame_id = topics.ACTIVE
+    it.commander.publish(message)
+    it.reaches(PERIOD)
+    assert list(it.states[-1].effort) == it.hold().tolist()
+
+
+def test_an_answer_to_another_state_is_no_answer_and_the_state_is_asked_again(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    it.say(it.hold(), stamp_ns=0)
+    it.reaches(PERIOD)
+    asked = len(it.states)
+    for wrong in (0, PERIOD - 1, PERIOD + 1, 2 * PERIOD, -PERIOD):
+        it.say(9.0 * it.hold(), stamp_ns=wrong)
+    it.stands()
+    it.graph.until(lambda: len(it.states) >= asked + 2, "being asked again", 1.0)
+    assert {stamp_to_ns(m.header.stamp) for m in it.states[asked:]} == {PERIOD}
+    it.say(it.hold(), stamp_ns=PERIOD)
+    it.reaches(2 * PERIOD)
+    assert list(it.states[-1].effort) == it.hold().tolist()
+
+
+def test_it_is_held_until_a_command_comes_from_an_active_monitor(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    for frame in ("DISARMED", "READY", "", topics.STANDBY):
+        it.say(it.hold(), frame=frame)
+    it.stands()
+    assert values_of(it.node.diagnose())["released"] == "-1"
+    it.say(it.hold())
+    it.reaches(PERIOD)
+    it.say(it.hold(), stamp_ns=PERIOD, frame="DISARMED")  # damping after release counts
+    it.reaches(2 * PERIOD)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_an_effort_that_is_not_finite_is_refused(lockstep: Callable[..., Rig], bad: float) -> None:
+    it = lockstep()
+    values = it.hold()
+    values[3] = bad
+    it.say(values)
+    it.graph.until(lambda: it.refused() == 1, "a refusal")
+    it.stands()
+    it.say(it.hold())
+    it.reaches(PERIOD)
+
+
+@pytest.mark.parametrize("change", ["short", "long", "unknown", "twice", "nameless"])
+def test_a_command_for_other_joints_is_refused(
+    lockstep: Callable[..., Rig], capfd: pytest.CaptureFixture[str], change: str
+) -> None:
+    it = lockstep()
+    names, values = list(it.robot.joint_names), it.hold().tolist()
+    if change == "short":
+        values = values[:-1]
+    elif change == "long":
+        values = [*values, 1.0]
+    elif change == "unknown":
+        names[0] = "tail"
+    elif change == "twice":
+        names[0] = names[1]
+    else:
+        names = []
+    message = JointState(name=names, effort=values)
+    message.header.frame_id = topics.ACTIVE
+    it.commander.publish(message)
+    it.graph.until(lambda: it.refused() == 1, "a refusal")
+    it.stands()
+    assert "joint command refused: " in capfd.readouterr().err
+
+
+def test_effort_over_the_limit_is_what_a_motor_would_give(lockstep: Callable[..., Rig]) -> None:
+    one, other = lockstep(), np.sign(np.linspace(-1.0, 1.0, 21)) + (np.linspace(-1.0, 1.0, 21) == 0)
+    runs = []
+    for scale in (1.0, 1000.0):
+        assert one.call(topics.SIMULATION_RESET).success
+        one.reaches(0)
+        one.say(scale * other * one.robot.effort_limit)
+        one.reaches(PERIOD)
+        runs.append(list(one.states[-1].velocity))
+    assert runs[0] == runs[1]
+
+
+def test_when_no_answer_comes_the_motors_damp_by_themselves(
+    lockstep: Callable[..., Rig], capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = lockstep(lockstep_timeout=0.3)
+    for k in range(5):
+        it.say(20.0 * it.hold(), stamp_ns=k * PERIOD)
+        it.reaches((k + 1) * PERIOD)
+    before = it.states[-1]
+    it.graph.until(lambda: it.now() >= 7 * PERIOD, "steps of its own", 1.0)
+    by_stamp = {stamp_to_ns(m.header.stamp): m for m in it.states}
+    for stamp, previous in ((6 * PERIOD, before), (7 * PERIOD, by_stamp[6 * PERIOD])):
+        assert list(by_stamp[stamp].effort) == damping(it.robot, previous)
+    assert capfd.readouterr().err.count("the motors damp by themselves") == 1
+    it.pause(True)
+    it.graph.spin(0.03)
+    now = it.now()
+    it.pause(False)
+    it.say(it.hold(), stamp_ns=now)
+    it.reaches(now + PERIOD)
+
+
+def damping(robot: RobotSpec, state: JointState) -> list[float]:
+    effort = -robot.kd * np.array(state.velocity)
+    return np.clip(effort, -robot.effort_limit, robot.effort_limit).tolist()
+
+
+# Services.
+
+
+def test_reset_gives_the_first_state_again_and_holds(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    first = it.states[0]
+    it.say(20.0 * it.hold())
+    it.reaches(PERIOD)
+    response = it.call(topics.SIMULATION_RESET)
+    assert (response.success, response.message) == (True, "the robot stands at its initial pose, time is 0")
+    it.reaches(0)
+    assert list(it.states[-1].position) == list(first.position)
+    it.say(it.hold(), frame="READY")
+    it.stands()
+
+
+def test_pause_holds_time_and_step_passes_one_period(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    response = it.call(topics.SIMULATION_STEP)
+    assert (response.success, response.message) == (False, "refused: the simulation is not paused")
+    it.pause(True)
+    it.say(it.hold())
+    it.stands()
+    assert it.call(topics.SIMULATION_STEP).message == "time is 0.002000 s"
+    it.reaches(PERIOD)
+    assert list(it.states[-1].effort) == it.hold().tolist()
+    it.say(it.hold(), stamp_ns=PERIOD)
+    it.stands()
+    it.pause(False)
+    it.say(it.hold(), stamp_ns=PERIOD)
+    it.reaches(2 * PERIOD)
+
+
+def test_it_pauses_after_the_time_asked_for(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep(stop_after=0.006)
+    for k in range(3):
+        it.say(it.hold(), stamp_ns=k * PERIOD)
+        it.reaches((k + 1) * PERIOD)
+    it.say(it.hold(), stamp_ns=3 * PERIOD)
+    it.stands()
+    assert values_of(it.node.diagnose())["paused"] == "True"
+
+
+def test_deactivated_its_motors_damp_and_time_stands(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    for k in range(3):
+        it.say(20.0 * it.hold(), stamp_ns=k * PERIOD)
+        it.reaches((k + 1) * PERIOD)
+    assert it.node.trigger_deactivate() == OK
+    it.graph.until(lambda: list(it.states[-1].effort) == damping(it.robot, it.states[-1]), "damping")
+    it.say(it.hold(), stamp_ns=3 * PERIOD)
+    it.stands()
+
+
+# Real time.
+
+
+def test_in_real_time_it_is_held_until_the_monitor_is_active_and_damps_when_commands_stop(
+    graph: Graph, robot: RobotSpec
+) -> None:
+    it = Rig(graph, robot, command_timeout=0.15)
+    pose = list(it.states[0].position)
+    effort = 5.0 * it.hold()
+    graph.spin(0.05, lambda: it.say(effort))
+    assert it.now() > 0
+    assert list(it.states[-1].position) == pose
+    assert not any(it.states[-1].effort)
+    it.arm()
+    graph.until(lambda: list(it.states[-1].effort) == effort.tolist(), "release", 2.0, lambda: it.say(effort))
+    began = time.monotonic()
+    graph.until(lambda: list(it.states[-1].effort) != effort.tolist(), "damping", 1.0)
+    assert 0.05 < time.monotonic() - began < 0.3
+    end = len(it.states)
+    graph.until(lambda: len(it.states) > end + 20, "states")
+    pairs = [
+        (a, b)
+        for a, b in zip(it.states[end:], it.states[end + 1 :], strict=False)
+        if stamp_to_ns(b.header.stamp) - stamp_to_ns(a.header.stamp) == PERIOD
+    ]
+    assert pairs
+    assert all(list(b.effort) == damping(robot, a) for a, b in pairs)
+    graph.until(lambda: list(it.states[-1].effort) == effort.tolist(), "commands again", 2.0, lambda: it.say(effort))
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda v: v[:-1], "20 values for 21 joints"),
+        (lambda v: [*v, 0.0], "22 values for 21 joints"),
+        (lambda v: [], "0 values for 21 joints"),
+        (lambda v: [*v[:-1], math.nan], "effort of joint 'right_elbow_joint' is not finite"),
+    ],
+)
+def test_a_bad_array_is_refused_and_does_not_keep_the_motors_going(
+    graph: Graph, robot: RobotSpec, capfd: pytest.CaptureFixture[str], change: Callable[[Any], Any], text: str
+) -> None:
+    it = Rig(graph, robot, command_timeout=0.15)
+    effort = 5.0 * it.hold()
+    it.arm()
+    graph.until(lambda: list(it.states[-1].effort) == effort.tolist(), "release", 2.0, lambda: it.say(effort))
+    bad = change(effort.tolist())
+    graph.until(
+        lambda: values_of(it.node.diagnose())["own_damping"] != "0", "its own damping", 1.0, lambda: it.say(bad)
+    )
+    assert it.refused() > 0
+    assert text in capfd.readouterr().err
+    for state in it.states:
+        assert np.isfinite(state.effort).all()
+
+
+# Configuration.
+
+
+@pytest.mark.parametrize(
+    ("parameters", "text"),
+    [
+        ({}, "no robot is given"),
+        ({"robot": "reference", "mode": "lockstep"}, "lock-step needs parameter command_type:=joint_state"),
+        ({"robot": "reference", "initial_position": [0.0]}, "has 1 numbers, the robot has 21 joints"),
+        ({"robot": "reference", "initial_position": [math.nan] * 21}, "must be finite"),
+        ({"robot": "reference", "physics_timestep": 0.0013}, "does not divide the state period"),
+        ({"robot": "nothing.xml"}, "nothing.xml"),
+    ],
+)
+def test_what_cannot_be_configured_stays_unconfigured_with_one_line(
+    graph: Graph, capfd: pytest.CaptureFixture[str], parameters: dict[str, Any], text: str
+) -> None:
+    node = graph.node(SimulationBridgeNode, **parameters)
+    assert node.trigger_configure() != OK
+    assert node._state_machine.current_state[1] == "unconfigured"
+    (line,) = [line for line in capfd.readouterr().err.splitlines() if "[ERROR]" in line]
+    assert text in line
