@@ -108,6 +108,7 @@ class ActionProcessor:
         self._filtered: FloatArray | None = None
         self._queue: deque[FloatArray] = deque(maxlen=spec.delay + 1)
         self._fresh: BoolArray = np.ones(batch_shape, dtype=bool)
+        self._remembers = spec.low_pass != 1.0 or spec.delay > 0
 
     def reset(self, which: BoolArray | None = None) -> None:
         """Forget last action, filter and delay line, of all robots or those of a mask [Shape batch_shape]."""
@@ -135,7 +136,7 @@ class ActionProcessor:
         if not np.isfinite(raw).all():
             bad = self.spec.joints[int(np.argwhere(~np.isfinite(raw))[0][-1])]
             raise PolicyError(f"the network's action for joint '{bad}' is not finite")
-        action = raw if self._clip is None else np.clip(raw, *self._clip)
+        action = raw if self._clip is None else np.minimum(np.maximum(raw, self._clip[0]), self._clip[1])
         if self.spec.last_action == "after_effort_clip" and lower is not None and upper is not None:
             a, b = self.invert(lower), self.invert(upper)
             # A joint of scale 0 stays at its offset whatever the action: nothing to clip.
@@ -144,7 +145,9 @@ class ActionProcessor:
         self.last_action = raw if self.spec.last_action == "raw" else action
         target = self._offset + self._scale * action
         if self._limits is not None:
-            target = np.clip(target, *self._limits)
+            target = np.minimum(np.maximum(target, self._limits[0]), self._limits[1])
+        if not self._remembers:
+            return target
         late = self._late(self._smooth(target))
         self._fresh = np.zeros_like(self._fresh)
         return late

@@ -51,12 +51,10 @@ class CommandFilter:
     """
 
     def __init__(self, spec: CommandSpec, period: float) -> None:
-        ranges = np.array([spec.linear_x, spec.linear_y, spec.angular_z])
-        self._lower, self._upper = ranges[:, 0], ranges[:, 1]
+        self._ranges = (spec.linear_x, spec.linear_y, spec.angular_z)
         self._dead_band = spec.dead_band
-        self._step = np.asarray(spec.slew_rate) * period
-        self._slewed = bool(np.isfinite(self._step).any())
-        self._current: FloatArray | None = None
+        self._steps = tuple(rate * period for rate in spec.slew_rate)
+        self._current: tuple[float, ...] | None = None
 
     def reset(self) -> None:
         """The next command is taken as it is, without slew."""
@@ -71,15 +69,22 @@ class CommandFilter:
         Returns:
             (linear_x, linear_y, angular_z) [Shape (3,)].
         """
-        asked = command.as_array()
-        asked = np.where(np.isfinite(asked), asked, 0.0)
-        asked = np.clip(asked, self._lower, self._upper)
-        if (np.abs(asked) < self._dead_band).all():
-            asked = np.clip(np.zeros(3), self._lower, self._upper)
-        if self._slewed and self._current is not None:
-            asked = self._current + np.clip(asked - self._current, -self._step, self._step)
-        self._current = asked
-        return asked
+        # Three plain numbers: array arithmetic on them costs more than the rest of the step.
+        asked = [
+            min(max(value if math.isfinite(value) else 0.0, low), high)
+            for value, (low, high) in zip(
+                (command.linear_x, command.linear_y, command.angular_z), self._ranges, strict=True
+            )
+        ]
+        if all(abs(value) < self._dead_band for value in asked):
+            asked = [min(max(0.0, low), high) for low, high in self._ranges]
+        if self._current is not None:
+            asked = [
+                before + min(max(value - before, -step), step) if math.isfinite(step) else value
+                for value, before, step in zip(asked, self._current, self._steps, strict=True)
+            ]
+        self._current = tuple(asked)
+        return np.array(asked)
 
 
 def command_from_section(section: Section) -> CommandSpec:

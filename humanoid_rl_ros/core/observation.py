@@ -5,7 +5,7 @@ This is the only place that assembles an observation: training, simulation, robo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,18 +146,30 @@ class _BoundTerm:
             )
             self._mask = np.zeros(self.width, dtype=bool)
             self._mask[masked] = True
-        self._gain = None if np.all(gain == 1.0) else gain
+        self.gain = gain
 
-    def __call__(self, inputs: ObservationInput) -> FloatArray:
+    @property
+    def after_scale(self) -> bool:
+        """Whether `finish` does anything."""
+        return self._clip_scaled is not None or self._mask is not None or self._zero_when_standing
+
+    def raw(self, inputs: ObservationInput) -> FloatArray:
+        """The value before its scale [Shape (..., width)]."""
         value = self._compute(inputs, self._layout)
         if value.shape[-1] != self.width:
             raise StateError(f"observation term '{self.name}' gave {value.shape[-1]} numbers, expected {self.width}")
+        if self._clip is not None or self.after_scale:
+            # What follows could hide it; otherwise the whole frame is looked at once.
+            self.require_finite(value)
+        return value if self._clip is None else np.clip(value, *self._clip)
+
+    def require_finite(self, value: FloatArray) -> None:
+        """Refuse NaN and Inf by the term's name."""
         if not np.isfinite(value).all():
             raise StateError(f"observation term '{self.name}' is not finite")
-        if self._clip is not None:
-            value = np.clip(value, *self._clip)
-        if self._gain is not None:
-            value = value * self._gain
+
+    def finish(self, value: FloatArray, inputs: ObservationInput) -> FloatArray:
+        """What comes after the scale: clip, mask, zero when standing."""
         if self._clip_scaled is not None:
             value = np.clip(value, *self._clip_scaled)
         if self._mask is not None:
@@ -165,8 +177,6 @@ class _BoundTerm:
         if self._zero_when_standing:
             still = is_standing(inputs.command, self._layout.stand_threshold)
             value = np.where(still[..., None], 0.0, value)
-        if np.abs(value).max(initial=0.0) > LARGEST:
-            raise StateError(f"observation term '{self.name}' is too large for the network's float32")
         return value
 
 
@@ -177,7 +187,10 @@ class _BoundBlock:
         self.terms = terms
         self.history = history
         self.frame_width = sum(term.width for term in terms)
-        self._edges = np.cumsum([0, *(term.width for term in terms)])
+        self._edges = [int(edge) for edge in np.cumsum([0, *(term.width for term in terms)])]
+        gain = np.concatenate([term.gain for term in terms])
+        self._gain = None if np.all(gain == 1.0) else gain
+        self._batch_shape = batch_shape
         length = history.length if history else 1
         self.width = self.frame_width * length
         self._frames = np.zeros((*batch_shape, length, self.frame_width))
@@ -192,8 +205,32 @@ class _BoundBlock:
             self._empty |= which
 
     def frame(self, inputs: ObservationInput) -> FloatArray:
-        """The terms now [Shape (..., frame_width)]."""
-        return np.concatenate([term(inputs) for term in self.terms], axis=-1)
+        """The terms now [Shape (..., frame_width)].
+
+        Raises:
+            StateError: a term is NaN, Inf or too large; names it.
+        """
+        frame = np.empty((*self._batch_shape, self.frame_width))
+        for term, start, stop in self._slices():
+            frame[..., start:stop] = term.raw(inputs)
+        with np.errstate(over="ignore", invalid="ignore"):
+            if self._gain is not None:
+                frame *= self._gain
+        for term, start, stop in self._slices():
+            if term.after_scale:
+                frame[..., start:stop] = term.finish(frame[..., start:stop], inputs)
+        if not np.abs(frame).max(initial=0.0) <= LARGEST:
+            self._refuse(frame, inputs)
+        return frame
+
+    def _slices(self) -> Iterator[tuple[_BoundTerm, int, int]]:
+        return zip(self.terms, self._edges[:-1], self._edges[1:], strict=True)
+
+    def _refuse(self, frame: FloatArray, inputs: ObservationInput) -> None:
+        for term, start, stop in self._slices():
+            term.require_finite(term.raw(inputs))
+            if not np.abs(frame[..., start:stop]).max(initial=0.0) <= LARGEST:
+                raise StateError(f"observation term '{term.name}' is too large for the network's float32")
 
     def stacked(self, frame: FloatArray) -> FloatArray:
         """The block with this frame as its newest, which it remembers [Shape (..., width)]."""
@@ -218,10 +255,7 @@ class _BoundBlock:
         batch = frames.shape[:-2]
         if history.layout == "time_major":
             return frames.reshape((*batch, self.width)).copy()
-        parts = [
-            frames[..., start:stop].reshape((*batch, -1))
-            for start, stop in zip(self._edges[:-1], self._edges[1:], strict=True)
-        ]
+        parts = [frames[..., start:stop].reshape((*batch, -1)) for _, start, stop in self._slices()]
         return np.concatenate(parts, axis=-1)
 
 
@@ -282,7 +316,8 @@ class ObservationBuilder:
         """
         # All frames before the first is remembered: a refused measurement must not stay in a history.
         frames = [block.frame(inputs) for block in self._blocks]
-        vector = np.concatenate([b.stacked(f) for b, f in zip(self._blocks, frames, strict=True)], axis=-1)
+        stacked = [block.stacked(frame) for block, frame in zip(self._blocks, frames, strict=True)]
+        vector = stacked[0] if len(stacked) == 1 else np.concatenate(stacked, axis=-1)
         if self.spec.clip is not None:
             vector = np.clip(vector, *self.spec.clip)
         return vector.astype(np.float32)

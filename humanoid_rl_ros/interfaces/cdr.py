@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.arrays import Float32Array, FloatArray
 from humanoid_rl_ros.core.errors import StateError
 
 ENCAPSULATION = b"\x00\x01\x00\x00"
@@ -251,3 +251,22 @@ class ImuWriter:
         numbers = self._numbers
         numbers[0:4], numbers[13:16], numbers[25:28] = orientation_xyzw, rates, acceleration
         return bytes(self._body) + numbers.tobytes()
+
+
+class Float32ArrayWriter:
+    """Writes `std_msgs/Float32MultiArray` of always the same label and length.
+
+    Args:
+        label: of its one dimension.
+        size: how many numbers.
+    """
+
+    def __init__(self, label: str, size: int) -> None:
+        body = bytearray(ENCAPSULATION) + _COUNT.pack(1)
+        _add_text(body, label)
+        _padded(body, _COUNT.size).extend(_COUNT.pack(size) + _COUNT.pack(size))  # size and stride of the dimension
+        self._head = bytes(body) + _COUNT.pack(0) + _COUNT.pack(size)  # no offset, then the numbers
+
+    def write(self, values: Float32Array) -> bytes:
+        """The serialised message [Shape (size,)]."""
+        return self._head + values.tobytes()

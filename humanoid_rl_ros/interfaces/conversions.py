@@ -11,10 +11,10 @@ from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from numpy.typing import ArrayLike
 from sensor_msgs.msg import Imu, JointState
-from std_msgs.msg import Float32MultiArray, Float64MultiArray, MultiArrayDimension
+from std_msgs.msg import Float64MultiArray
 
 from humanoid_rl_ros.core import rotations
-from humanoid_rl_ros.core.arrays import Float32Array, FloatArray, IndexArray
+from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
 from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import ImuSample, JointSample
@@ -162,16 +162,6 @@ def command_array(effort: JointEffort) -> Float64MultiArray:
     """What ros2_control's effort controllers take: efforts in the robot's order."""
     message = Float64MultiArray()
     message.data = _doubles(effort.effort)
-    return message
-
-
-def float32_array(values: Float32Array, label: str) -> Float32MultiArray:
-    """A vector for the bag, labelled."""
-    message = Float32MultiArray()
-    message.layout.dim = [MultiArrayDimension(label=label, size=len(values), stride=len(values))]
-    out = array("f")
-    out.frombytes(np.ascontiguousarray(values, dtype=np.float32).tobytes())
-    message.data = out
     return message
 
 

@@ -16,7 +16,7 @@ from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import StatePairing
 from humanoid_rl_ros.core.state import RobotState, VelocityCommand
 from humanoid_rl_ros.interfaces import conversions, topics
-from humanoid_rl_ros.interfaces.cdr import JointStateReader, JointStateWriter, read_imu
+from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, JointStateReader, JointStateWriter, read_imu
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import PolicyParameters
@@ -72,6 +72,8 @@ class PolicyNode(ManagedNode):
         self._ticks = Durations()
         self._effort = self.publish_on(topics.POLICY_EFFORT)
         self._observation = self._action = None
+        self._observation_writer = Float32ArrayWriter("observation", bundle.observation_size())
+        self._action_writer = Float32ArrayWriter("action", len(bundle.joints))
         if parameters.publish_observation:
             self._observation = self.publish_on(topics.POLICY_OBSERVATION)
             self._action = self.publish_on(topics.POLICY_ACTION)
@@ -215,8 +217,8 @@ class PolicyNode(ManagedNode):
         if self._observation is None or self._action is None or step is None or behaviour.steps == self._steps_shown:
             return
         self._steps_shown = behaviour.steps
-        self._observation.publish(conversions.float32_array(step.observation, "observation"))
-        self._action.publish(conversions.float32_array(step.action, "action"))
+        self._observation.publish(self._observation_writer.write(step.observation))
+        self._action.publish(self._action_writer.write(step.action))
 
     def _refuse(self, text: str) -> None:
         self._refused += 1

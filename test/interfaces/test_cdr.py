@@ -15,11 +15,12 @@ pytest.importorskip("rclpy")
 
 from rclpy.serialization import deserialize_message, serialize_message
 from sensor_msgs.msg import Imu, JointState
+from std_msgs.msg import Float32MultiArray
 
 from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.interfaces import conversions
-from humanoid_rl_ros.interfaces.cdr import ImuWriter, JointStateReader, JointStateWriter, read_imu
+from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, ImuWriter, JointStateReader, JointStateWriter, read_imu
 
 pytestmark = pytest.mark.ros
 SECOND = 1_000_000_000
@@ -178,3 +179,13 @@ def test_a_raw_message_goes_the_same_way_as_a_typed_one() -> None:
         with pytest.raises(StateError, match="velocity of joint 'hip' is nan"):
             conversions.joint_sample(one, matcher)
         assert conversions.effort_of(one, matcher).effort.tolist() == [6.0, 5.0]
+
+
+@given(text, st.lists(st.floats(width=32), max_size=9))
+def test_a_vector_for_the_bag_is_labelled_and_float32(label: str, values: list[float]) -> None:
+    array = np.array(values, dtype=np.float32)
+    message = deserialize_message(Float32ArrayWriter(label, len(values)).write(array), Float32MultiArray)
+    (dimension,) = message.layout.dim
+    assert (dimension.label, dimension.size, dimension.stride) == (label, len(values), len(values))
+    assert message.layout.data_offset == 0
+    assert np.array(message.data, dtype=np.float32).tobytes() == array.tobytes()

@@ -290,13 +290,6 @@ def test_arrays_of_any_layout_become_doubles(values: np.ndarray) -> None:
     assert list(data) == [1.0, -2.0, 0.5]
 
 
-def test_a_vector_for_the_bag_is_labelled_and_float32() -> None:
-    message = wire(conversions.float32_array(np.array([0.1, 2.0], dtype=np.float32), "observation"))
-    (dimension,) = message.layout.dim
-    assert (dimension.label, dimension.size, dimension.stride) == ("observation", 2, 2)
-    assert np.array(message.data, dtype=np.float32).tolist() == [np.float32(0.1), 2.0]
-
-
 def test_odometry_has_pose_in_the_world_and_velocity_in_the_base() -> None:
     message = wire(
         conversions.odometry_message(
