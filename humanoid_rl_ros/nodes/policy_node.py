@@ -63,6 +63,7 @@ class PolicyNode(ManagedNode):
         clock_may_reset = bool(self.get_parameter("use_sim_time").value)
         self._pairing = StatePairing(exact=self._lockstep, clock_may_reset=clock_may_reset)
         self._armed = False
+        self._arming: str | None = None
         self._entered = False
         self._state: RobotState | None = None
         self._answer: bytes | None = None
@@ -132,10 +133,12 @@ class PolicyNode(ManagedNode):
         self._base_velocity_ns = time.monotonic_ns()
 
     def _on_safety_status(self, message: DiagnosticStatus) -> None:
-        armed = values_of(message).get("state") == topics.ACTIVE
-        if armed == self._armed:
+        values = values_of(message)
+        armed = values.get("state") == topics.ACTIVE
+        # Disarmed and armed again between two messages heard is a new entry too.
+        if armed == self._armed and (not armed or values.get("armings") == self._arming):
             return
-        self._armed = armed
+        self._armed, self._arming = armed, values.get("armings")
         self._entered = False
         self.get_logger().info("the safety monitor is ACTIVE: taking over" if armed else "standing by")
         if self._lockstep and self._state is not None:

@@ -142,7 +142,7 @@ class SimulationBridgeNode(ManagedNode):
             received = self._reader.read(message)
             command = conversions.effort_of(received, self._matcher)
             if not np.isfinite(command.effort).all():
-                raise StateError("an effort is not finite")
+                raise StateError(f"effort of joint '{self._bad_joint(command.effort)}' is not finite")
         except StateError as error:
             self._refuse(f"joint command refused: {error}")
             return

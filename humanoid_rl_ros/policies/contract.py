@@ -91,7 +91,12 @@ def _sensor_findings(bundle: PolicyBundle, robot: RobotSpec, has_base_linear_vel
         )
     if bundle.imu and bundle.imu != robot.imu.attachment:
         found = robot.imu.attachment or "the root body"
-        findings.append(Finding("error", f"it was trained on the IMU at '{bundle.imu}', the robot's is at '{found}'"))
+        findings.append(
+            Finding(
+                "error",
+                f"it was trained on the IMU at '{bundle.imu}', the robot's is at '{found}' (set in the robot YAML)",
+            )
+        )
     try:
         bundle.observation_builder(bundle.observation.joints)
     except HumanoidError as error:

@@ -40,6 +40,7 @@ class Counters:
         rejected: messages that were refused before they reached the monitor.
         damped: commands sent that were damping.
         faults: times a violation ended ACTIVE.
+        armings: times it was armed; tells an ACTIVE from the one before.
     """
 
     commands: int = 0
@@ -48,6 +49,7 @@ class Counters:
     rejected: int = 0
     damped: int = 0
     faults: int = 0
+    armings: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class SafetyMonitor:
         self._tilt: Violation | None = None
         self._mode = SafetyState.DISARMED
         self._reason, self._text, self._last_fault = "startup", "not armed yet", ""
-        self._commands = self._clamped = self._non_finite = self._rejected = self._damped = self._faults = 0
+        self._commands = self._clamped = self._non_finite = self._rejected = self._damped = 0
+        self._faults = self._armings = 0
 
     @property
     def state(self) -> SafetyState:
@@ -108,7 +111,15 @@ class SafetyMonitor:
     @property
     def status(self) -> SafetyStatus:
         """State, reason and counters now."""
-        counters = Counters(self._commands, self._clamped, self._non_finite, self._rejected, self._damped, self._faults)
+        counters = Counters(
+            self._commands,
+            self._clamped,
+            self._non_finite,
+            self._rejected,
+            self._damped,
+            self._faults,
+            self._armings,
+        )
         return SafetyStatus(self._mode, self._reason, self._text, self._last_fault, counters)
 
     def _go(self, state: SafetyState, reason: str = "", text: str = "") -> None:
@@ -231,6 +242,7 @@ class SafetyMonitor:
         self._envelope.reset()
         self._non_finite_run = 0
         self._command_seen_ns = now_ns  # the policy has one time-out to answer
+        self._armings += 1
         self._go(SafetyState.ACTIVE)
         return True, "armed"
 

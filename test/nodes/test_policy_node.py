@@ -90,8 +90,8 @@ def rig(tmp_path: Path, graph: Graph) -> Callable[..., Rig]:
     return lambda **parameters: Rig(tmp_path, graph, **parameters)
 
 
-def status(state: str) -> DiagnosticStatus:
-    return DiagnosticStatus(values=[KeyValue(key="state", value=state)])
+def status(state: str, armings: int = 1) -> DiagnosticStatus:
+    return DiagnosticStatus(values=[KeyValue(key="state", value=state), KeyValue(key="armings", value=str(armings))])
 
 
 def lines_of(text: str, node: str, level: str = "ERROR") -> list[str]:
@@ -399,6 +399,24 @@ def test_it_shows_itself_once_a_period_until_the_monitor_is_active(rig: Callable
         speaker.publish(status(state))
         it.graph.until(lambda before=before: len(it.robot.efforts) > before, state)
         assert it.robot.efforts[-1].header.frame_id == frame
+
+
+def test_disarmed_and_armed_again_between_two_statuses_is_a_new_entry(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    it.robot.heard_by(1)
+    speaker = it.graph.speak(topics.SAFETY_STATUS)
+    it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
+    speaker.publish(status("ACTIVE", armings=1))
+    it.graph.until(lambda: it.policy._armed, "armed")
+    for index in (0, 1):
+        it.robot.measure(20 * index * MS)
+        it.observation(index)
+    assert any(it.observation(1)[-2:])  # the last action, two joints
+    speaker.publish(status("ACTIVE", armings=1))
+    it.graph.spin(0.05)
+    assert len(it.observations) == 2  # nothing new was said
+    speaker.publish(status("ACTIVE", armings=2))
+    assert it.observation(2)[-2:] == [0.0, 0.0]
 
 
 def test_standby_efforts_never_become_commands(rig: Callable[..., Rig]) -> None:
