@@ -80,6 +80,7 @@ setup(
         "ros": ROS,
         "simulation": SIMULATION,
         "policy": POLICY,
+        "export": [ONNX],
         "cli": CLI,
         "plot": PLOT,
         "demo": [*ROS, *SIMULATION, *POLICY, *CLI, *PLOT, ONNX],
