@@ -190,7 +190,8 @@ def test_colcon_can_run_the_tests(metadata: Message) -> None:
 
 
 def test_demo_brings_every_part(metadata: Message) -> None:
-    parts = {name for extra in ("ros", "simulation", "policy", "export", "cli", "plot") for name in requirements(metadata, extra)}
+    extras = ("ros", "simulation", "policy", "export", "cli", "plot")
+    parts = {name for extra in extras for name in requirements(metadata, extra)}
     assert set(requirements(metadata, "demo")) == parts
 
 
