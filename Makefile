@@ -109,6 +109,7 @@ ifneq ($(TORCH_PIP_ARGS),)
 	@$(pip) $(TORCH_PIP_ARGS) $$(grep -o 'torch==[0-9.]*' setup.py)
 endif
 	@$(pip) --no-build-isolation '.[demo,train,test]'
+	@$(pip) --no-deps 'mjlab>=1.6,<1.7'  # for its model of the Unitree G1 alone
 	@rm -f $(STAMPS)/demo-* $(STAMPS)/test-* $(STAMPS)/package-* $(STAMPS)/installing
 	@touch $@ $(DEMO_STAMP) $(PACKAGE_STAMP)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import struct
 import time
@@ -21,6 +20,7 @@ from rich.table import Table
 from sensor_msgs.msg import JointState
 
 from humanoid_rl_ros.cli.echo import ECHO_TOPIC
+from humanoid_rl_ros.cli.json_file import write_json
 from humanoid_rl_ros.cli.processes import NodeProcess, ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import conversions, topics
@@ -237,7 +237,7 @@ def run_latency(*, rates: list[int], seconds: float, rounds: int, json_file: Pat
             rows.append(
                 row | {"joints": robot.n_joints, "cpu": {n: float(np.median(v)) for n, v in result.cpu.items()}}
             )
-        json_file.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+        write_json(json_file, rows)
 
 
 def _ratio(results: dict[tuple[int, str], ChainResult], result: ChainResult) -> float:

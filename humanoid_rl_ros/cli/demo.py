@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +12,15 @@ from rich.live import Live
 from rich.table import Table
 
 from humanoid_rl_ros.cli.demo_report import DemoResult, draw, summarise, summary_table
-from humanoid_rl_ros.cli.observer import GraphObserver
+from humanoid_rl_ros.cli.json_file import write_json
+from humanoid_rl_ros.cli.observer import GraphObserver, Recording
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
 from humanoid_rl_ros.resources import find_policy, find_robot
 
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0  # the first start after an installation compiles every module
 STALL_TIMEOUT_S = 20.0
 REFRESH_S = 0.1
 PLAIN_PERIOD_S = 2.0
@@ -85,20 +85,30 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST",
         soft_wrap=True,
     )
-    result, error = _watch(graph, options, console, robot)
+    result, record, error = _watch(graph, options, console, robot)
     if result is not None:
         console.print(summary_table(result))
         if options.json_file is not None:
-            options.json_file.write_text(json.dumps(result.as_json(), indent=2) + "\n", encoding="utf-8")
+            write_json(options.json_file, result.as_json())
+        if options.picture is not None:
+            _draw(record, result, robot, options.picture)
+            console.print(f"picture: {options.picture}")
     if error is not None:
         raise error
     assert result is not None
     return result.stood
 
 
+def _draw(record: Recording, result: DemoResult, robot: RobotSpec, picture: Path) -> None:
+    try:
+        draw(record, result, robot, picture)
+    except (OSError, ValueError) as problem:  # a format that matplotlib does not know is a ValueError
+        raise HumanoidError(f"cannot write {picture}: {problem}") from None
+
+
 def _watch(
     graph: GraphParameters, options: DemoOptions, console: Console, robot: RobotSpec
-) -> tuple[DemoResult | None, HumanoidError | None]:
+) -> tuple[DemoResult | None, Recording, HumanoidError | None]:
     """Start the nodes, follow the run to its end, end the nodes."""
     error: HumanoidError | None = None
     observer = GraphObserver()
@@ -120,14 +130,11 @@ def _watch(
             except KeyboardInterrupt:
                 error = HumanoidError("interrupted")
         if not observer.recording.time:
-            return None, error or HumanoidError("no simulated time passed")
+            return None, observer.recording, error or HumanoidError("no simulated time passed")
         released = max(view.released(), 0.0)
         record = observer.recording.between(released, released + options.seconds)
         result = summarise(record, observer.diagnostics, observer.safety, run=_run_facts(options, robot))
-        if options.picture is not None:
-            draw(record, result, robot, options.picture)
-            console.print(f"picture: {options.picture}")
-        return result, error
+        return result, record, error
     finally:
         observer.close()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
+from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.errors import ConfigError, StateError
 from humanoid_rl_ros.core.gait import is_standing
 from humanoid_rl_ros.core.joints import indices_of, refuse_repeated
@@ -26,7 +26,8 @@ LARGEST = float(np.finfo(np.float32).max)
 class TermSpec:
     """One term as a policy wants it.
 
-    The value goes through, in this order: `clip`, `scale`, `clip_scaled`, `masked_joints`, `zero_when_standing`.
+    The value goes through, in this order: `elements`, `clip`, `scale`, `clip_scaled`, `masked_joints`,
+    `zero_when_standing`.
 
     Attributes:
         term: a registered name.
@@ -36,6 +37,7 @@ class TermSpec:
         masked_joints: observed joints whose elements are set to zero.
         zero_when_standing: zero while the command asks to stand.
         value: the numbers of a ``constant``.
+        elements: which elements of the term stand in the vector, by index; empty for all.
     """
 
     term: str
@@ -45,6 +47,7 @@ class TermSpec:
     masked_joints: tuple[str, ...] = ()
     zero_when_standing: bool = False
     value: tuple[float, ...] = ()
+    elements: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -126,7 +129,15 @@ class _BoundTerm:
     def __init__(self, spec: TermSpec, layout: TermLayout, joints: Sequence[str]) -> None:
         term = find_term(spec.term)
         self.name = spec.term
-        self.width = term.width(layout)
+        self._full_width = self.width = term.width(layout)
+        self._elements: IndexArray | None = None
+        if spec.elements:
+            if not all(0 <= i < self.width for i in spec.elements):
+                raise ConfigError(f"term '{spec.term}' has elements 0 to {self.width - 1}, found {list(spec.elements)}")
+            if spec.masked_joints:
+                raise ConfigError(f"term '{spec.term}': give either elements or masked_joints")
+            self._elements = np.array(spec.elements, dtype=np.intp)
+            self.width = len(spec.elements)
         self._compute = term.compute
         self._layout = layout
         self._clip = spec.clip
@@ -148,6 +159,10 @@ class _BoundTerm:
             self._mask[masked] = True
         self.gain = gain
 
+    def indices(self) -> list[int]:
+        """Which elements of the registered term these are."""
+        return list(range(self.width)) if self._elements is None else [int(i) for i in self._elements]
+
     @property
     def after_scale(self) -> bool:
         """Whether `finish` does anything."""
@@ -156,8 +171,12 @@ class _BoundTerm:
     def raw(self, inputs: ObservationInput) -> FloatArray:
         """The value before its scale [Shape (..., width)]."""
         value = self._compute(inputs, self._layout)
-        if value.shape[-1] != self.width:
-            raise StateError(f"observation term '{self.name}' gave {value.shape[-1]} numbers, expected {self.width}")
+        if value.shape[-1] != self._full_width:
+            raise StateError(
+                f"observation term '{self.name}' gave {value.shape[-1]} numbers, expected {self._full_width}"
+            )
+        if self._elements is not None:
+            value = value[..., self._elements]
         if self._clip is not None or self.after_scale:
             # What follows could hide it; otherwise the whole frame is looked at once.
             self.require_finite(value)
@@ -331,7 +350,7 @@ class ObservationBuilder:
 
 
 def _block_labels(block: _BoundBlock) -> list[str]:
-    plain = [[f"{term.name}[{i}]" for i in range(term.width)] for term in block.terms]
+    plain = [[f"{term.name}[{i}]" for i in term.indices()] for term in block.terms]
     if block.history is None:
         return [label for term in plain for label in term]
     newest = 0 if block.history.include_current else 1

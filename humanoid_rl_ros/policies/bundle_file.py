@@ -226,9 +226,17 @@ def _term(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) ->
         masked_joints=section.names("masked_joints", ()),
         zero_when_standing=section.boolean("zero_when_standing", False),
         value=tuple(float(v) for v in section.numbers("value", [])),
+        elements=_elements(section),
     )
     section.finish()
     return spec
+
+
+def _elements(section: Section) -> tuple[int, ...]:
+    found = section.numbers("elements", [])
+    if any(value != int(value) for value in found):
+        raise ConfigError(f"{section.where}: 'elements' must be whole numbers, found {found.tolist()}")
+    return tuple(int(value) for value in found)
 
 
 def _bounds(section: Section, key: str) -> tuple[float, float] | None:

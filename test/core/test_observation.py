@@ -427,3 +427,12 @@ def test_the_vector_does_not_change_after_the_next_step() -> None:
     first: FloatArray = builder.build(_inputs(action=[1.0]))
     builder.build(_inputs(action=[2.0]))
     assert first.tolist() == [1.0, 1.0]
+
+
+def test_elements_of_a_term_are_picked_by_index(refuses: Refuses) -> None:
+    inputs = _inputs(joint_velocity=[1.0, 2.0, 3.0])  # of hip, knee, ankle; observed are ankle and hip
+    assert _build(_spec(TermSpec("joint_vel_rel", elements=(1, 0), scale=(10.0, 100.0))), inputs) == [10.0, 300.0]
+    builder = ObservationBuilder(_spec(TermSpec("joint_vel_rel", elements=(1, 0))), ROBOT, n_actions=0)
+    assert builder.labels() == ["joint_vel_rel[1]", "joint_vel_rel[0]"]
+    with refuses(ConfigError, "'joint_vel_rel'", "elements 0 to 1", "[2]"):
+        _build(_spec(TermSpec("joint_vel_rel", elements=(2,))), inputs)
