@@ -218,6 +218,7 @@ class _View:
         policy = self._observer.diagnostics.get("policy_node", {})
         simulated = self.simulated_seconds()
         rows = {
+            "state": self._observer.diagnostics.get("simulation_bridge", {}).get("state", "starting"),
             "safety": self._observer.safety.get("state", "starting"),
             "time": f"{max(simulated, 0.0):.2f}/{self._options.seconds:g} s",
             "real-time factor": self._real_time_factor(),

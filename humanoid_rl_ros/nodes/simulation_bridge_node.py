@@ -309,13 +309,21 @@ class SimulationBridgeNode(ManagedNode):
         response.success, response.message = True, "paused" if self._paused else "running"
         return response
 
+    def _activity(self) -> str:
+        if not self.running:
+            return "inactive"
+        if self._finished:
+            return "finished"
+        return "paused" if self._paused else "held" if self._held else "running"
+
     def diagnose(self) -> DiagnosticStatus | None:
         """Simulated time, steps, late steps."""
         if self._backend is None:
             return None
-        text = "paused" if self._paused else "held" if self._held else "running" if self.running else "inactive"
+        text = self._activity()
         released_ns = self._released_ns
         values = {
+            "state": text,
             "time": self._state.stamp_ns * 1e-9,
             "released": -1.0 if released_ns is None else released_ns * 1e-9,
             "steps": self._steps,
