@@ -25,6 +25,7 @@ from humanoid_rl_ros.core.observation import (
 )
 from humanoid_rl_ros.core.observation_terms import find_term
 from humanoid_rl_ros.policies.bundle import FILE_NAME, FORMAT, DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
+from humanoid_rl_ros.policies.term_plugins import load_term_plugins
 
 
 def load_bundle(path: str | Path) -> PolicyBundle:
@@ -39,6 +40,7 @@ def load_bundle(path: str | Path) -> PolicyBundle:
     Raises:
         ConfigError: a file is missing, a key is missing, unknown or malformed, or two of them contradict each other.
     """
+    load_term_plugins()
     file = Path(path)
     if file.is_dir():
         file = file / FILE_NAME
