@@ -95,11 +95,12 @@ def robot_check(robot: Annotated[str, typer.Argument(help="Shipped robot, robot 
 def policy_stand(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Bundle to write.")],
     robot: Robot = "reference",
+    period: Annotated[float, typer.Option(min=0.002, help="Time between two inferences [s].")] = 0.02,
 ) -> None:
     """Make a standing policy for a robot, to run the graph with before anything is trained."""
     from humanoid_rl_ros.cli.policy_stand import stand
 
-    stand(robot, output)
+    stand(robot, output, period=period)
     console.print(f"wrote {output}")
 
 

@@ -22,7 +22,8 @@ from humanoid_rl_ros.nodes.safety_status import safety_status_message
 from humanoid_rl_ros.resources import find_robot, safety_file
 from humanoid_rl_ros.safety.checks import Violation, check_publishers
 from humanoid_rl_ros.safety.limits import load_safety_limits
-from humanoid_rl_ros.safety.monitor import SafetyMonitor, SafetyState
+from humanoid_rl_ros.safety.monitor import SafetyMonitor
+from humanoid_rl_ros.safety.status import SafetyState
 
 TICK_PERIOD_S = 0.01
 GRAPH_PERIOD_S = 0.2

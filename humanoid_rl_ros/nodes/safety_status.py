@@ -7,7 +7,7 @@ from dataclasses import asdict
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from humanoid_rl_ros.interfaces.status import diagnostic
-from humanoid_rl_ros.safety.monitor import SafetyState, SafetyStatus
+from humanoid_rl_ros.safety.status import SafetyState, SafetyStatus
 
 LEVELS = {
     SafetyState.DISARMED: DiagnosticStatus.WARN,

@@ -13,7 +13,8 @@ from humanoid_rl_ros.core.command import CommandSpec
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
 from humanoid_rl_ros.core.gait import GaitSpec
 from humanoid_rl_ros.core.joints import refuse_repeated
-from humanoid_rl_ros.core.observation import ObservationBuilder, ObservationSpec
+from humanoid_rl_ros.core.observation import ObservationBuilder
+from humanoid_rl_ros.core.observation_spec import ObservationSpec
 from humanoid_rl_ros.policies.policy import Policy
 
 FORMAT = 1

@@ -14,17 +14,8 @@ from humanoid_rl_ros.core.command import CommandSpec, command_from_section
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, ContractError
 from humanoid_rl_ros.core.gait import gait_from_section
-from humanoid_rl_ros.core.observation import (
-    FIRST_FILLS,
-    LAYOUTS,
-    ORDERS,
-    BlockSpec,
-    HistorySpec,
-    ObservationSpec,
-    TermSpec,
-)
-from humanoid_rl_ros.core.observation_terms import find_term
 from humanoid_rl_ros.policies.bundle import FILE_NAME, FORMAT, DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
+from humanoid_rl_ros.policies.bundle_observation import read_bounds, read_observation
 from humanoid_rl_ros.policies.term_plugins import load_term_plugins
 
 
@@ -73,7 +64,7 @@ def _bundle(top: Section, folder: Path) -> PolicyBundle:
         joints=joints,
         held=held,
         hold_remaining=top.boolean("hold_remaining", False),
-        observation=_observation(top.section("observation"), defaults, gait.stand_threshold if gait else None),
+        observation=read_observation(top.section("observation"), defaults, gait.stand_threshold if gait else None),
         action=_action(action, names, np.array([defaults[n] for n in names]), clamp),
         control_period=top.number("control_period", above=0.0),
         pd_rate=top.number("pd_rate", above=0.0),
@@ -134,128 +125,6 @@ def _weights(section: Section, folder: Path) -> WeightsSpec:
     return spec
 
 
-def _observation(section: Section, defaults: dict[str, float], gait_threshold: float | None) -> ObservationSpec:
-    driven = tuple(defaults)
-    joints = section.names("joints", driven)
-    overrides = section.section("default", {})
-    reference = dict(defaults)
-    for name in overrides.keys():
-        if name not in joints:
-            raise ConfigError(f"{overrides.where}: '{name}' is not an observed joint")
-        reference[name] = overrides.number(name)
-    missing = [name for name in joints if name not in reference]
-    if missing:
-        raise ConfigError(
-            f"{section.where}: observed joint '{missing[0]}' is not driven; give its default position under 'default'"
-        )
-    history = _history(section.section("history")) if "history" in section else None
-    blocks: list[BlockSpec] = []
-    plain: list[TermSpec] = []
-    for item in section.sections("terms"):
-        if "history" not in item:
-            plain.append(_term(item, joints, driven))
-            continue
-        if history is not None:
-            raise ConfigError(f"{item.where}: a history block cannot stand inside a history of the whole vector")
-        if plain:
-            blocks.append(BlockSpec(tuple(plain)))
-            plain = []
-        blocks.append(_block(item, joints, driven))
-    if plain:
-        blocks.append(BlockSpec(tuple(plain), history))
-    spec = ObservationSpec(
-        joints=joints,
-        default_position=tuple(reference[name] for name in joints),
-        blocks=tuple(blocks),
-        clip=_bounds(section, "clip"),
-        stand_threshold=section.number(
-            "stand_threshold", 0.01 if gait_threshold is None else gait_threshold, least=0.0
-        ),
-    )
-    section.finish()
-    return spec
-
-
-def _block(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) -> BlockSpec:
-    """A history block of its own: ``history`` and the ``terms`` in it, or one term with its own ``history``."""
-    history = _history(section.section("history"))
-    if "terms" in section:
-        if not section.raw("terms"):
-            raise ConfigError(f"{section.where}: 'terms' names no term")
-        terms = tuple(_term(item, joints, driven) for item in section.sections("terms"))
-        section.finish()
-        return BlockSpec(terms, history)
-    return BlockSpec((_term(section, joints, driven),), history)
-
-
-def _history(section: Section) -> HistorySpec:
-    spec = HistorySpec(
-        length=section.integer("length", least=1),
-        layout=section.choice("layout", LAYOUTS),
-        order=section.choice("order", ORDERS),
-        first_fill=section.choice("first_fill", FIRST_FILLS, "first_frame"),
-        include_current=section.boolean("include_current", True),
-    )
-    section.finish()
-    return spec
-
-
-def _term(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) -> TermSpec:
-    name = section.text("term")
-    try:
-        find_term(name)
-    except ConfigError as error:
-        raise ConfigError(f"{section.where}: {error}") from None
-    scale = section.raw("scale", 1.0)
-    if isinstance(scale, dict):
-        over = {"observed": joints, "driven": driven}.get(find_term(name).over)
-        if over is None:
-            raise ConfigError(
-                f"{section.where}: term '{name}' has no number per joint; give 'scale' as a number or a list"
-            )
-        values = section.per_name("scale", over)
-    elif isinstance(scale, list):
-        values = section.numbers("scale")
-    else:
-        values = np.array([section.number("scale", 1.0)])
-    if name == "constant" and "value" not in section:
-        raise ConfigError(f"{section.where}: a constant needs 'value'")
-    spec = TermSpec(
-        term=name,
-        scale=tuple(float(v) for v in values),
-        clip=_bounds(section, "clip"),
-        clip_scaled=_bounds(section, "clip_scaled"),
-        masked_joints=section.names("masked_joints", ()),
-        zero_when_standing=section.boolean("zero_when_standing", False),
-        value=tuple(float(v) for v in section.numbers("value", [])),
-        elements=_elements(section),
-    )
-    section.finish()
-    return spec
-
-
-def _elements(section: Section) -> tuple[int, ...]:
-    found = section.numbers("elements", [])
-    if any(value != int(value) for value in found):
-        raise ConfigError(f"{section.where}: 'elements' must be whole numbers, found {found.tolist()}")
-    return tuple(int(value) for value in found)
-
-
-def _bounds(section: Section, key: str) -> tuple[float, float] | None:
-    """A pair of bounds, or one number for ±number."""
-    value = section.raw(key, None)
-    if value is None:
-        return None
-    if isinstance(value, list):
-        low, high = (float(v) for v in section.numbers(key, length=2, infinite=True))
-    else:
-        high = section.number(key, above=0.0)
-        low = -high
-    if not low < high:
-        raise ConfigError(f"{section.where}: '{key}' contradicts itself: [{low:g}, {high:g}]")
-    return low, high
-
-
 def _joint_bounds(section: Section, key: str, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:
     """No bounds, one number for ±number, a pair for all, or ``lower`` and ``upper`` by joint."""
     value = section.raw(key, None)
@@ -265,7 +134,7 @@ def _joint_bounds(section: Section, key: str, names: tuple[str, ...]) -> tuple[F
         high = nested.per_name("upper", names, infinite=True)
         nested.finish()
         return low, high
-    pair = _bounds(section, key) or (-math.inf, math.inf)
+    pair = read_bounds(section, key) or (-math.inf, math.inf)
     return np.full(len(names), pair[0]), np.full(len(names), pair[1])
 
 

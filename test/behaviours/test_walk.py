@@ -20,7 +20,7 @@ from humanoid_rl_ros.core.arrays import Float32Array
 from humanoid_rl_ros.core.command import CommandSpec
 from humanoid_rl_ros.core.errors import ContractError, HumanoidError, PolicyError, StateError
 from humanoid_rl_ros.core.gait import GaitSpec
-from humanoid_rl_ros.core.observation import BlockSpec, HistorySpec, ObservationSpec, TermSpec
+from humanoid_rl_ros.core.observation_spec import BlockSpec, HistorySpec, ObservationSpec, TermSpec
 from humanoid_rl_ros.core.robot import JointSpec, RobotSpec
 from humanoid_rl_ros.core.state import RobotState, VelocityCommand
 from humanoid_rl_ros.policies.bundle import DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec

@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import ConfigError, ContractError, HumanoidError, StateError
-from humanoid_rl_ros.core.observation import BlockSpec, HistorySpec, ObservationBuilder, ObservationSpec, TermSpec
+from humanoid_rl_ros.core.observation import ObservationBuilder
+from humanoid_rl_ros.core.observation_spec import BlockSpec, HistorySpec, ObservationSpec, TermSpec
 from humanoid_rl_ros.core.observation_terms import ObservationInput
 from humanoid_rl_ros.core.state import RobotState
 

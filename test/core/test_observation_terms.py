@@ -12,7 +12,8 @@ import pytest
 from humanoid_rl_ros.core import observation_terms
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import ConfigError, StateError
-from humanoid_rl_ros.core.observation import BlockSpec, ObservationBuilder, ObservationSpec, TermSpec
+from humanoid_rl_ros.core.observation import ObservationBuilder
+from humanoid_rl_ros.core.observation_spec import BlockSpec, ObservationSpec, TermSpec
 from humanoid_rl_ros.core.observation_terms import ObservationInput, TermLayout, find_term, register_term, term_names
 from humanoid_rl_ros.core.state import RobotState
 

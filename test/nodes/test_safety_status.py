@@ -10,7 +10,7 @@ from diagnostic_msgs.msg import DiagnosticStatus
 
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.safety_status import safety_status_message
-from humanoid_rl_ros.safety.monitor import Counters, SafetyState, SafetyStatus
+from humanoid_rl_ros.safety.status import Counters, SafetyState, SafetyStatus
 
 pytestmark = pytest.mark.ros
 

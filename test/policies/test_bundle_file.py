@@ -15,7 +15,7 @@ from humanoid_rl_ros.core.command import CommandSpec
 from humanoid_rl_ros.core.config import Section
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.gait import GaitSpec
-from humanoid_rl_ros.core.observation import BlockSpec, HistorySpec, TermSpec
+from humanoid_rl_ros.core.observation_spec import BlockSpec, HistorySpec, TermSpec
 from humanoid_rl_ros.core.observation_terms import term_names
 from humanoid_rl_ros.policies.bundle import DrivenJoint, HeldJoint
 from humanoid_rl_ros.policies.bundle_file import load_bundle

@@ -15,7 +15,8 @@ from humanoid_rl_ros.core.robot import JointSpec, RobotSpec
 from humanoid_rl_ros.core.state import JointEffort, RobotState
 from humanoid_rl_ros.safety.checks import Violation
 from humanoid_rl_ros.safety.limits import SafetyLimits
-from humanoid_rl_ros.safety.monitor import SafetyMonitor, SafetyState
+from humanoid_rl_ros.safety.monitor import SafetyMonitor
+from humanoid_rl_ros.safety.status import SafetyState
 
 Refuses = Callable[..., AbstractContextManager[None]]
 MS = 1_000_000

@@ -14,7 +14,8 @@ from humanoid_rl_ros.core.robot import JointSpec, RobotSpec
 from humanoid_rl_ros.core.state import JointEffort, RobotState
 from humanoid_rl_ros.safety.checks import Violation
 from humanoid_rl_ros.safety.limits import SafetyLimits
-from humanoid_rl_ros.safety.monitor import SafetyMonitor, SafetyState
+from humanoid_rl_ros.safety.monitor import SafetyMonitor
+from humanoid_rl_ros.safety.status import SafetyState
 
 JOINTS = (JointSpec("hip", -1.0, 1.0, 10.0, kd=2.0), JointSpec("knee", -math.inf, math.inf, 5.0, kd=0.5))
 LIMIT, KD = np.array([10.0, 5.0]), np.array([2.0, 0.5])
