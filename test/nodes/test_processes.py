@@ -32,6 +32,8 @@ from humanoid_rl_ros.resources import find_robot
 pytestmark = pytest.mark.ros
 ROBOT = find_robot("reference")
 START = 20.0  # three interpreters on a busy machine [s]
+# A process killed while it writes to shared memory can hold up what its neighbours hear, for seconds [s].
+HEARD_AFTER_KILL = 15.0
 PERIOD = 2_000_000
 LENGTH = 0.3
 Trajectory = dict[int, tuple[bytes, bytes, bytes]]
@@ -210,14 +212,14 @@ def test_in_real_time_the_monitor_outlives_the_policy_and_the_bridge_the_monitor
     it = Running(graph, tmp_path, "realtime", command_timeout=0.5)
     graph.spin(0.2)
     it.policy.kill()
-    graph.until(lambda: it.state != "ACTIVE", "the time-out", 2.0)
+    graph.until(lambda: it.state != "ACTIVE", "the time-out", HEARD_AFTER_KILL)
     assert values_of(it.status[-1])["last_fault"].startswith("command_timeout")
     start = len(it.commands)
     graph.until(lambda: len(it.commands) > start + 20, "commands")
     possible = {tuple(damping(state)) for state in it.states}
     assert sum(tuple(m.data) in possible for m in it.commands[start + 1 :]) > 10
     it.monitor.kill()
-    graph.until(lambda: "the motors damp by themselves" in it.bridge.output, "the bridge's own damping", 2.0)
+    graph.until(lambda: "the motors damp by themselves" in it.bridge.output, "the bridge's own damping", HEARD_AFTER_KILL)
     start = len(it.states)
     graph.until(lambda: len(it.states) > start + 30, "states")
     pairs = [
