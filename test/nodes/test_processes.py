@@ -33,7 +33,7 @@ pytestmark = pytest.mark.ros
 ROBOT = find_robot("reference")
 START = 20.0  # three interpreters on a busy machine [s]
 # A process killed while it writes to shared memory can hold up what its neighbours hear, for seconds [s].
-HEARD_AFTER_KILL = 15.0
+AFTER_KILL = 15.0
 PERIOD = 2_000_000
 LENGTH = 0.3
 Trajectory = dict[int, tuple[bytes, bytes, bytes]]
@@ -185,7 +185,7 @@ def test_in_lockstep_the_monitor_outlives_the_policy_and_the_bridge_the_monitor(
     it = Running(graph, tmp_path, "lockstep", watchdog=5.0, lockstep_timeout=6.0)
     it.passes(20 * PERIOD)
     it.policy.kill()
-    graph.until(lambda: it.commands[-1].header.frame_id != topics.ACTIVE, "damping", 8.0)
+    graph.until(lambda: it.commands[-1].header.frame_id != topics.ACTIVE, "damping", AFTER_KILL)
     end_of_policy = it.now()
     it.passes(end_of_policy + 20 * PERIOD)
     states = it.by_stamp()
@@ -198,7 +198,7 @@ def test_in_lockstep_the_monitor_outlives_the_policy_and_the_bridge_the_monitor(
             checked += 1
     assert checked > 10
     it.monitor.kill()
-    graph.until(lambda: "the motors damp by themselves" in it.bridge.output, "the bridge's own damping", 9.0)
+    graph.until(lambda: "the motors damp by themselves" in it.bridge.output, "the bridge's own damping", AFTER_KILL)
     its_own_ns = it.now()
     it.passes(its_own_ns + 5 * PERIOD)
     states = it.by_stamp()
@@ -212,16 +212,16 @@ def test_in_real_time_the_monitor_outlives_the_policy_and_the_bridge_the_monitor
     it = Running(graph, tmp_path, "realtime", command_timeout=0.5)
     graph.spin(0.2)
     it.policy.kill()
-    graph.until(lambda: it.state != "ACTIVE", "the time-out", HEARD_AFTER_KILL)
+    graph.until(lambda: it.state != "ACTIVE", "the time-out", AFTER_KILL)
     assert values_of(it.status[-1])["last_fault"].startswith("command_timeout")
     start = len(it.commands)
-    graph.until(lambda: len(it.commands) > start + 20, "commands")
+    graph.until(lambda: len(it.commands) > start + 20, "commands", AFTER_KILL)
     possible = {tuple(damping(state)) for state in it.states}
     assert sum(tuple(m.data) in possible for m in it.commands[start + 1 :]) > 10
     it.monitor.kill()
-    graph.until(lambda: "the motors damp by themselves" in it.bridge.output, "the bridge's own damping", HEARD_AFTER_KILL)
+    graph.until(lambda: "the motors damp by themselves" in it.bridge.output, "the bridge's own damping", AFTER_KILL)
     start = len(it.states)
-    graph.until(lambda: len(it.states) > start + 30, "states")
+    graph.until(lambda: len(it.states) > start + 30, "states", AFTER_KILL)
     pairs = [
         (a, b)
         for a, b in zip(it.states[start:], it.states[start + 1 :], strict=False)
