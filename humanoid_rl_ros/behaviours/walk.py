@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from humanoid_rl_ros.core.action import ActionProcessor, ActionSpec
-from humanoid_rl_ros.core.arrays import Float32Array, FloatArray
+from humanoid_rl_ros.core.arrays import Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.command import CommandFilter
 from humanoid_rl_ros.core.controller import EntryBlend, PDController, PDGains
 from humanoid_rl_ros.core.errors import HumanoidError, StateError
@@ -60,10 +60,10 @@ class PolicyBehaviour:
         self._network = network
         self._period_ns = round(bundle.control_period * 1e9)
         self._observation = bundle.observation_builder(robot.joint_names)
-        self._action = ActionProcessor(_bound_action(bundle, robot))
         self._command = CommandFilter(bundle.command, bundle.control_period)
         self._gait = GaitClock(bundle.gait, bundle.control_period) if bundle.gait else None
         self._driven = indices_of(tuple(bundle.joints), robot.joint_names, what="driven joint", where="the robot")
+        self._action = ActionProcessor(_bound_action(bundle, robot, self._driven))
         self._pose, gains = pose_and_gains(bundle, robot)
         self._pd = PDController(gains, robot.joint_names)
         self._zero_effort = np.zeros(robot.n_joints)
@@ -99,6 +99,11 @@ class PolicyBehaviour:
         self._previous_ns = None
         self.last_step = None
         self._entered = True
+
+    @property
+    def entered(self) -> bool:
+        """Whether `update` may be called."""
+        return self._entered
 
     def leave(self) -> None:
         """The next `update` must be preceded by `enter`."""
@@ -169,11 +174,10 @@ class PolicyBehaviour:
         return JointTarget(position, self._zero_effort)
 
 
-def _bound_action(bundle: PolicyBundle, robot: RobotSpec) -> ActionSpec:
+def _bound_action(bundle: PolicyBundle, robot: RobotSpec, driven: IndexArray) -> ActionSpec:
     if not bundle.clamp_target_to_joint_limits:
         return bundle.action
-    index = indices_of(tuple(bundle.joints), robot.joint_names, what="driven joint", where="the robot")
-    lower, upper = robot.lower[index], robot.upper[index]
+    lower, upper = robot.lower[driven], robot.upper[driven]
     return replace(bundle.action, target_lower=tuple(map(float, lower)), target_upper=tuple(map(float, upper)))
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import os
-import struct
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -20,11 +19,11 @@ from rich.table import Table
 from sensor_msgs.msg import JointState
 
 from humanoid_rl_ros.cli.echo import ECHO_TOPIC
-from humanoid_rl_ros.cli.json_file import write_json
+from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.processes import NodeProcess, ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.robot import RobotSpec
-from humanoid_rl_ros.interfaces import conversions, topics
-from humanoid_rl_ros.interfaces.cdr import ImuWriter, JointStateWriter
+from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.cdr import ImuWriter, JointStateWriter, read_stamp
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.base import make_executor
 from humanoid_rl_ros.nodes.quality import qos
@@ -100,8 +99,7 @@ class _Source:
 
     def _on_answer(self, raw: bytes) -> None:
         arrived_ns = time.perf_counter_ns()
-        seconds, nanoseconds = struct.unpack_from("<iI", raw, 4)  # the header's stamp, behind the encapsulation
-        sent_ns = self._sent_ns.pop(seconds * conversions.NANOSECONDS + nanoseconds, None)
+        sent_ns = self._sent_ns.pop(read_stamp(raw), None)
         if sent_ns is not None:
             self.answered.append((arrived_ns - sent_ns) * 1e-3)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 
 from humanoid_rl_ros.cli.demo_report import DemoResult, draw, summarise, summary_table
-from humanoid_rl_ros.cli.json_file import write_json
+from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.observer import GraphObserver, Recording
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.errors import HumanoidError
@@ -23,6 +25,7 @@ from humanoid_rl_ros.resources import find_policy, find_robot
 START_TIMEOUT_S = 60.0  # the first start after an installation compiles every module
 STALL_TIMEOUT_S = 20.0
 REFRESH_S = 0.1
+FACTOR_PERIOD_S = 2.0  # over which the real-time factor is shown
 PLAIN_PERIOD_S = 2.0
 DIAGNOSTICS_PERIOD_S = 0.25
 
@@ -85,7 +88,8 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST",
         soft_wrap=True,
     )
-    result, record, error = _watch(graph, options, console, robot)
+    run = {"robot": robot.name, "policy": bundle.name, "mode": options.mode, "command": tuple(options.command)}
+    result, record, error = _watch(graph, options, console, run)
     if result is not None:
         console.print(summary_table(result))
         if options.json_file is not None:
@@ -107,7 +111,7 @@ def _draw(record: Recording, result: DemoResult, robot: RobotSpec, picture: Path
 
 
 def _watch(
-    graph: GraphParameters, options: DemoOptions, console: Console, robot: RobotSpec
+    graph: GraphParameters, options: DemoOptions, console: Console, run: Mapping[str, Any]
 ) -> tuple[DemoResult | None, Recording, HumanoidError | None]:
     """Start the nodes, follow the run to its end, end the nodes."""
     error: HumanoidError | None = None
@@ -133,7 +137,7 @@ def _watch(
             return None, observer.recording, error or HumanoidError("no simulated time passed")
         released = max(view.released(), 0.0)
         record = observer.recording.between(released, released + options.seconds)
-        result = summarise(record, observer.diagnostics, observer.safety, run=_run_facts(options, robot))
+        result = summarise(record, observer.diagnostics, observer.safety, run=run)
         return result, record, error
     finally:
         observer.close()
@@ -245,18 +249,8 @@ class _View:
 
     def _real_time_factor(self) -> str:
         record = self._observer.recording
-        recent = [i for i, wall in enumerate(record.wall[-200:]) if record.wall[-1] - wall < 2.0]
-        if len(recent) < 2 or self.simulated_seconds() <= 0.0:
+        if self.simulated_seconds() <= 0.0:
             return "–"
-        first = recent[0] - len(record.wall[-200:])
+        first = bisect_left(record.wall, record.wall[-1] - FACTOR_PERIOD_S)
         passed = record.wall[-1] - record.wall[first]
         return f"{(record.time[-1] - record.time[first]) / passed:.2f}" if passed > 0.0 else "–"
-
-
-def _run_facts(options: DemoOptions, robot: RobotSpec) -> dict[str, Any]:
-    return {
-        "robot": robot.name,
-        "policy": find_policy(options.policy).name,
-        "mode": options.mode,
-        "command": tuple(options.command),
-    }

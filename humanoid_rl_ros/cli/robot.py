@@ -8,9 +8,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from humanoid_rl_ros.cli.files import write_text
 from humanoid_rl_ros.core import rotations
 from humanoid_rl_ros.core.controller import PDController, PDGains
-from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec, dump_robot
 from humanoid_rl_ros.core.state import JointTarget
 from humanoid_rl_ros.resources import find_robot
@@ -43,10 +43,7 @@ def describe_robot(model: Path, output: Path | None, name: str, imu: str, consol
     if output is None:
         console.print(text, markup=False, soft_wrap=True, end="")
         return
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise HumanoidError(f"cannot write {output}: {error.strerror}") from None
+    write_text(output, text)
     for note in described.notes:
         notes.print(f"- {note}", markup=False)
     console.print(f"wrote {output}: {described.robot.n_joints} joints")

@@ -27,7 +27,7 @@ _COUNT = struct.Struct("<I")
 _HEAD = _BODY + _STAMP.size
 _DOUBLE = 8
 _IMU_DOUBLES = 37
-_NANOSECONDS = 1_000_000_000
+NANOSECONDS = 1_000_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,13 +49,27 @@ class RawJointState:
     effort: FloatArray
 
 
-def _stamp_ns(raw: bytes) -> int:
+def stamp_ns(seconds: int, nanoseconds: int) -> int:
+    """The two parts of a ROS stamp as integer nanoseconds.
+
+    Raises:
+        StateError: it has a second or more of nanoseconds, which no clock gives and no answer could carry back.
+    """
+    if nanoseconds >= NANOSECONDS:
+        raise StateError(f"stamp has {nanoseconds} nanoseconds, expected fewer than {NANOSECONDS}")
+    return seconds * NANOSECONDS + nanoseconds
+
+
+def read_stamp(raw: bytes) -> int:
+    """The stamp of a serialised message that begins with a header [ns].
+
+    Raises:
+        StateError: it is not little-endian CDR, or the stamp is none.
+        struct.error: it is cut off.
+    """
     if raw[:2] != _LITTLE_ENDIAN:
         raise StateError(f"message has encapsulation {raw[:4].hex()}, expected {ENCAPSULATION.hex()}")
-    seconds, nanoseconds = _STAMP.unpack_from(raw, _BODY)
-    if nanoseconds >= _NANOSECONDS:
-        raise StateError(f"stamp has {nanoseconds} nanoseconds, expected fewer than {_NANOSECONDS}")
-    return int(seconds * _NANOSECONDS + nanoseconds)
+    return stamp_ns(*_STAMP.unpack_from(raw, _BODY))
 
 
 def _aligned(offset: int, size: int) -> int:
@@ -110,7 +124,7 @@ class JointStateReader:
             StateError: it is not little-endian CDR, or is cut off.
         """
         try:
-            stamp_ns = _stamp_ns(raw)
+            stamp = read_stamp(raw)
             end = _HEAD + len(self._head)
             if not self._head or raw[_HEAD:end] != self._head:
                 end = self._read_head(raw)
@@ -119,7 +133,7 @@ class JointStateReader:
             effort, end = _doubles(raw, end)
         except struct.error:
             raise StateError(f"message of {len(raw)} bytes is cut off") from None
-        return RawJointState(stamp_ns, self._frame_id, self._names, position, velocity, effort)
+        return RawJointState(stamp, self._frame_id, self._names, position, velocity, effort)
 
     def _read_head(self, raw: bytes) -> int:
         frame_id, offset = _text(raw, _HEAD)
@@ -157,14 +171,14 @@ def read_imu(raw: bytes) -> RawImu:
         StateError: it is not little-endian CDR, or is cut off.
     """
     try:
-        stamp_ns = _stamp_ns(raw)
+        stamp = read_stamp(raw)
         (length,) = _COUNT.unpack_from(raw, _HEAD)
     except struct.error:
         raise StateError(f"message of {len(raw)} bytes is cut off") from None
     offset = _aligned(_HEAD + _COUNT.size + length, _DOUBLE)
     if offset + _IMU_DOUBLES * _DOUBLE > len(raw):
         raise StateError(f"message of {len(raw)} bytes is cut off")
-    return RawImu(stamp_ns, np.frombuffer(raw, "<f8", _IMU_DOUBLES, offset))
+    return RawImu(stamp, np.frombuffer(raw, "<f8", _IMU_DOUBLES, offset))
 
 
 def _padded(body: bytearray, size: int) -> bytearray:
@@ -218,7 +232,7 @@ class JointStateWriter:
         if template is None:
             template = self._templates.setdefault(frame_id, self._template(frame_id))
         body, offsets = template
-        _STAMP.pack_into(body, _BODY, *divmod(stamp_ns, _NANOSECONDS))
+        _STAMP.pack_into(body, _BODY, *divmod(stamp_ns, NANOSECONDS))
         for offset, array in zip(offsets, values, strict=True):
             data = array.tobytes()
             body[offset : offset + len(data)] = data
@@ -247,7 +261,7 @@ class ImuWriter:
             rates: [rad/s; Shape (3,)].
             acceleration: [m/s²; Shape (3,)].
         """
-        _STAMP.pack_into(self._body, _BODY, *divmod(stamp_ns, _NANOSECONDS))
+        _STAMP.pack_into(self._body, _BODY, *divmod(stamp_ns, NANOSECONDS))
         numbers = self._numbers
         numbers[0:4], numbers[13:16], numbers[25:28] = orientation_xyzw, rates, acceleration
         return bytes(self._body) + numbers.tobytes()

@@ -9,8 +9,6 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
-from numpy.typing import ArrayLike
-from sensor_msgs.msg import Imu, JointState
 from std_msgs.msg import Float64MultiArray
 
 from humanoid_rl_ros.core import rotations
@@ -19,9 +17,7 @@ from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import ImuSample, JointSample
 from humanoid_rl_ros.core.state import JointEffort, VelocityCommand
-from humanoid_rl_ros.interfaces.cdr import RawImu, RawJointState
-
-NANOSECONDS = 1_000_000_000
+from humanoid_rl_ros.interfaces.cdr import NANOSECONDS, RawImu, RawJointState, stamp_ns
 
 
 def stamp_to_ns(stamp: Time) -> int:
@@ -30,9 +26,7 @@ def stamp_to_ns(stamp: Time) -> int:
     Raises:
         StateError: it has a second or more of nanoseconds, which no clock gives and no answer could carry back.
     """
-    if stamp.nanosec >= NANOSECONDS:
-        raise StateError(f"stamp has {stamp.nanosec} nanoseconds, expected fewer than {NANOSECONDS}")
-    return int(stamp.sec) * NANOSECONDS + int(stamp.nanosec)
+    return stamp_ns(stamp.sec, stamp.nanosec)
 
 
 def ns_to_stamp(time_ns: int) -> Time:
@@ -41,23 +35,18 @@ def ns_to_stamp(time_ns: int) -> Time:
     return Time(sec=seconds, nanosec=nanoseconds)
 
 
-def _named(values: ArrayLike, names: Sequence[str], permutation: IndexArray, what: str) -> FloatArray:
-    array_ = np.asarray(values, dtype=np.float64)
-    if array_.size != len(names):
-        raise StateError(f"joint state has {len(names)} names but {array_.size} values of {what}")
-    ordered: FloatArray = array_[permutation]
+def _named(values: FloatArray, names: Sequence[str], permutation: IndexArray, what: str) -> FloatArray:
+    if values.size != len(names):
+        raise StateError(f"joint state has {len(names)} names but {values.size} values of {what}")
+    ordered: FloatArray = values[permutation]
     ordered.setflags(write=False)  # nobody else has it: the state need not copy it
     if not np.isfinite(ordered).all():
         bad = permutation[int(np.flatnonzero(~np.isfinite(ordered))[0])]
-        raise StateError(f"{what} of joint '{names[bad]}' is {array_[bad]}")
+        raise StateError(f"{what} of joint '{names[bad]}' is {values[bad]}")
     return ordered
 
 
-def _stamp_ns(message: JointState | RawJointState) -> int:
-    return message.stamp_ns if isinstance(message, RawJointState) else stamp_to_ns(message.header.stamp)
-
-
-def joint_sample(message: JointState | RawJointState, matcher: JointMatcher) -> JointSample:
+def joint_sample(message: RawJointState, matcher: JointMatcher) -> JointSample:
     """Positions and velocities in the robot's order.
 
     Args:
@@ -72,34 +61,33 @@ def joint_sample(message: JointState | RawJointState, matcher: JointMatcher) -> 
     """
     permutation = matcher.permutation(message.name)
     return JointSample(
-        _stamp_ns(message),
+        message.stamp_ns,
         _named(message.position, message.name, permutation, "position"),
         _named(message.velocity, message.name, permutation, "velocity"),
     )
 
 
-def effort_of(message: JointState | RawJointState, matcher: JointMatcher) -> JointEffort:
+def effort_of(message: RawJointState, matcher: JointMatcher) -> JointEffort:
     """Efforts in the robot's order; NaN and Inf are passed on for the monitor to count.
 
     Raises:
         StateError: a joint is missing, unknown or listed twice, or the arrays differ in length.
     """
     permutation = matcher.permutation(message.name)
-    values = np.asarray(message.effort, dtype=np.float64)
+    values = message.effort
     if values.size != len(message.name):
         raise StateError(f"joint effort has {len(message.name)} names but {values.size} values")
-    return JointEffort(_stamp_ns(message), values[permutation])
+    return JointEffort(message.stamp_ns, values[permutation])
 
 
-def imu_sample(message: Imu | RawImu) -> ImuSample:
+def imu_sample(message: RawImu) -> ImuSample:
     """Orientation, rates and acceleration.
 
     Raises:
         StateError: the IMU says it has no orientation or no rates, a value is NaN or Inf, or the quaternion is no
             rotation.
     """
-    raw = message if isinstance(message, RawImu) else _raw_imu(message)
-    numbers = raw.numbers
+    numbers = message.numbers
     if numbers[4] == -1.0:
         raise StateError("the IMU gives no orientation (orientation_covariance[0] is -1)")
     if numbers[16] == -1.0:
@@ -111,26 +99,11 @@ def imu_sample(message: Imu | RawImu) -> ImuSample:
         names = ("orientation", "angular_velocity", "linear_acceleration")
         first = int(np.flatnonzero(~np.isfinite(values))[0])
         raise StateError(f"IMU {names[0 if first < 4 else 1 if first < 7 else 2]} is not finite")
-    return ImuSample(raw.stamp_ns, rotations.unit(values[:4]), values[4:7], values[7:])
+    return ImuSample(message.stamp_ns, rotations.unit(values[:4]), values[4:7], values[7:])
 
 
 _IMU_ORDER = np.array([3, 0, 1, 2, 13, 14, 15, 25, 26, 27])
 """Where wxyz, the rates and the acceleration stand in the numbers of an IMU message."""
-
-
-def _raw_imu(message: Imu) -> RawImu:
-    q, w, a = message.orientation, message.angular_velocity, message.linear_acceleration
-    numbers = np.concatenate(
-        [
-            [q.x, q.y, q.z, q.w],
-            message.orientation_covariance,
-            [w.x, w.y, w.z],
-            message.angular_velocity_covariance,
-            [a.x, a.y, a.z],
-            message.linear_acceleration_covariance,
-        ]
-    )
-    return RawImu(stamp_to_ns(message.header.stamp), numbers)
 
 
 def xyzw(orientation: FloatArray) -> FloatArray:

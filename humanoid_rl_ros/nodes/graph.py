@@ -11,11 +11,11 @@ from typing import Any
 
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.nodes.choices import MODES
 from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.resources import find_policy, find_robot, safety_file
 from humanoid_rl_ros.safety.limits import load_safety_limits
 
-MODES = ("realtime", "lockstep")
 REMAPPINGS = (("/clock", "clock"), ("/tf", "tf"))
 """Absolute names that follow the namespace, so that two robots in one graph have each its own time and transforms."""
 

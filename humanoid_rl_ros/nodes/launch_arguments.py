@@ -8,6 +8,7 @@ import shutil
 from dataclasses import dataclass
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
+from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class LaunchArgument:
 _ROBOT_TEXT = "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF)."
 _POLICY_TEXT = "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle."
 _SHARED = (
-    LaunchArgument("cmd_vel_type", "Message type of cmd_vel.", "twist_stamped", ("twist_stamped", "twist")),
+    LaunchArgument("cmd_vel_type", "Message type of cmd_vel.", CMD_VEL_TYPES[0], CMD_VEL_TYPES),
     LaunchArgument(
         "base_velocity_topic", "Odometry topic for policies that observe the base's velocity; empty for none.", ""
     ),
@@ -45,9 +46,7 @@ _SHARED = (
 SIMULATION_ARGUMENTS = (
     LaunchArgument("robot", _ROBOT_TEXT, "reference"),
     LaunchArgument("policy", _POLICY_TEXT, "stand"),
-    LaunchArgument(
-        "mode", "Step by the wall clock, or wait for each command.", "realtime", choices=("realtime", "lockstep")
-    ),
+    LaunchArgument("mode", "Step by the wall clock, or wait for each command.", MODES[0], MODES),
     LaunchArgument(
         "command", "Velocity to follow all the time, 'x y yaw' [m/s m/s rad/s]; empty: listen to cmd_vel.", ""
     ),
@@ -60,8 +59,8 @@ ROBOT_ARGUMENTS = (
     LaunchArgument(
         "command_type",
         "Message type of the joint commands that the robot's driver takes.",
-        "float64_multi_array",
-        ("float64_multi_array", "joint_state"),
+        COMMAND_TYPES[0],
+        COMMAND_TYPES,
     ),
     *_SHARED,
 )

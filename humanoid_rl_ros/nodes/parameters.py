@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
 
 Parameters = TypeVar("Parameters")
 
@@ -85,15 +86,19 @@ def read(node: Node, kind: type[Parameters]) -> Parameters:
     return kind(**values)
 
 
-MODES = ("realtime", "lockstep")
-COMMAND_TYPES = ("float64_multi_array", "joint_state")
+@dataclass(frozen=True)
+class NodeParameters:
+    """Parameters of every node."""
+
+    robot: str = parameter("", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
+    diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
+    autostart: bool = parameter(False, "Whether the node configures and activates itself.")
 
 
 @dataclass(frozen=True)
-class PolicyParameters:
+class PolicyParameters(NodeParameters):
     """Parameters of `policy_node`."""
 
-    robot: str = parameter("", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
     policy: str = parameter("", "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle.")
     mode: str = parameter("realtime", "How joint states and IMU messages are paired.", choices=MODES)
     entry_blend: float = parameter(
@@ -103,7 +108,7 @@ class PolicyParameters:
         (0.0, 0.0, 0.0), "Velocity followed while cmd_vel is not used: linear x, y [m/s], angular z [rad/s]."
     )
     use_cmd_vel: bool = parameter(True, "Whether to follow the cmd_vel topic; otherwise velocity_command is followed.")
-    command_type: str = parameter("twist_stamped", "Message type of cmd_vel.", choices=("twist_stamped", "twist"))
+    command_type: str = parameter("twist_stamped", "Message type of cmd_vel.", choices=CMD_VEL_TYPES)
     command_timeout: float = parameter(
         0.5, "Age of the last cmd_vel after which zero velocity is followed [s].", least=0.05, most=10.0
     )
@@ -115,15 +120,12 @@ class PolicyParameters:
         0.1, "Age of the last estimate of the base's velocity after which no effort is given [s].", least=0.01, most=2.0
     )
     publish_observation: bool = parameter(True, "Whether to publish what the network saw and said.")
-    diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
-    autostart: bool = parameter(False, "Whether the node configures and activates itself.")
 
 
 @dataclass(frozen=True)
-class SafetyParameters:
+class SafetyParameters(NodeParameters):
     """Parameters of `safety_monitor_node`."""
 
-    robot: str = parameter("", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
     limits: str = parameter("", "Safety YAML; empty for the shipped one.")
     mode: str = parameter("realtime", "How joint states and IMU messages are paired.", choices=MODES)
     command_type: str = parameter(
@@ -133,15 +135,12 @@ class SafetyParameters:
     lockstep_timeout: float = parameter(
         5.0, "In lock-step, wall time without a policy effort after which damping begins [s].", least=0.1, most=600.0
     )
-    diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
-    autostart: bool = parameter(False, "Whether the node configures and activates itself.")
 
 
 @dataclass(frozen=True)
-class SimulationParameters:
+class SimulationParameters(NodeParameters):
     """Parameters of `simulation_bridge_node`."""
 
-    robot: str = parameter("", "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF).")
     mode: str = parameter("realtime", "Step by the wall clock, or wait for each command.", choices=MODES)
     command_type: str = parameter(
         "float64_multi_array", "Message type of the joint commands; lock-step needs joint_state.", choices=COMMAND_TYPES
@@ -179,5 +178,3 @@ class SimulationParameters:
     base_frame: str = parameter("base_link", "Frame id of the robot's base.")
     odometry_frame: str = parameter("odom", "Frame id of the world.")
     seed: int = parameter(-1, "Seed of the small perturbation at reset; negative: none.", least=-1, most=2**31 - 1)
-    diagnostics_period: float = parameter(1.0, "Time between diagnostics [s].", least=0.05, most=60.0)
-    autostart: bool = parameter(False, "Whether the node configures and activates itself.")

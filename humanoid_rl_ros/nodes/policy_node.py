@@ -44,6 +44,7 @@ class PolicyNode(ManagedNode):
         estimator = parameters.base_velocity_topic
         for warning in require_contract(bundle, robot, has_base_linear_velocity=bool(estimator)):
             self.get_logger().warning(f"policy '{bundle.name}': {warning.text}")
+        size = bundle.observation_size()
         blend = None if parameters.entry_blend < 0.0 else parameters.entry_blend
         self._behaviour = PolicyBehaviour(bundle, robot, bundle.load_network(), entry_blend=blend)
         if len(parameters.velocity_command) != 3:
@@ -64,7 +65,6 @@ class PolicyNode(ManagedNode):
         self._pairing = StatePairing(exact=self._lockstep, clock_may_reset=clock_may_reset)
         self._armed = False
         self._arming: str | None = None
-        self._entered = False
         self._state: RobotState | None = None
         self._answer: bytes | None = None
         self._standby_ns: int | None = None
@@ -73,7 +73,7 @@ class PolicyNode(ManagedNode):
         self._ticks = Durations()
         self._effort = self.publish_on(topics.POLICY_EFFORT)
         self._observation = self._action = None
-        self._observation_writer = Float32ArrayWriter("observation", bundle.observation_size())
+        self._observation_writer = Float32ArrayWriter("observation", size)
         self._action_writer = Float32ArrayWriter("action", len(bundle.joints))
         if parameters.publish_observation:
             self._observation = self.publish_on(topics.POLICY_OBSERVATION)
@@ -87,13 +87,14 @@ class PolicyNode(ManagedNode):
         self.subscribe_to(topics.IMU, self._on_imu, raw=True)
         self.subscribe_to(topics.JOINT_STATES, self._on_joint_state, raw=True)
         self.get_logger().info(
-            f"policy '{bundle.name}' on robot '{robot.name}': {bundle.observation_size()} observations, "
+            f"policy '{bundle.name}' on robot '{robot.name}': {size} observations, "
             f"{len(bundle.joints)} joints, {1.0 / bundle.control_period:g} Hz, PD trained at {bundle.pd_rate:g} Hz"
         )
 
     def start(self) -> None:
         """Answer states from now on, entering afresh."""
-        self._entered = False
+        if self._behaviour is not None:
+            self._behaviour.leave()
         self._answer = None
 
     def release(self) -> None:
@@ -139,7 +140,8 @@ class PolicyNode(ManagedNode):
         if armed == self._armed and (not armed or values.get("armings") == self._arming):
             return
         self._armed, self._arming = armed, values.get("armings")
-        self._entered = False
+        if self._behaviour is not None:
+            self._behaviour.leave()
         self.get_logger().info("the safety monitor is ACTIVE: taking over" if armed else "standing by")
         if self._lockstep and self._state is not None:
             # The simulation waits for the answer to this very state, now of another kind.
@@ -152,26 +154,22 @@ class PolicyNode(ManagedNode):
         if state is None or not self.running or self._behaviour is None:
             return
         previous, self._state = self._state, state
-        if previous is not None and state.stamp_ns <= previous.stamp_ns:
-            if state.stamp_ns == previous.stamp_ns and (self._answer is not None or not self._lockstep):
-                if self._lockstep and self._answer is not None:
-                    self._effort.publish(self._answer)  # the simulation asks again: the same answer
-                return  # in real time a repeated measurement is no new one
-            if state.stamp_ns < previous.stamp_ns:
-                self.get_logger().info(f"simulation reset: time went back to {state.stamp_ns * 1e-9:.3f} s")
-                self._entered = False
-                self._standby_ns = None
+        if previous is not None and state.stamp_ns == previous.stamp_ns:
+            if not self._lockstep:
+                return  # a repeated measurement is no new one
+            if self._answer is not None:
+                self._effort.publish(self._answer)  # the simulation asks again: the same answer
+                return
+        elif previous is not None and state.stamp_ns < previous.stamp_ns:
+            self.get_logger().info(f"simulation reset: time went back to {state.stamp_ns * 1e-9:.3f} s")
+            self._behaviour.leave()
+            self._standby_ns = None
         if not self._armed and not self._standby_is_due(state):
-            return
-        if self._base_velocity_is_old():
-            self._pairing.base_linear_velocity = self._base_velocity_ns = None
-            self._refuse("no effort: the estimate of the base's velocity has fallen silent")
-            self._entered, self._answer = False, None
             return
         try:
             self._answer_state(self._behaviour, state)
         except HumanoidError as error:
-            self._entered = False
+            self._behaviour.leave()
             self._answer = None
             self._refuse(f"no effort: {error}")
             return
@@ -186,13 +184,14 @@ class PolicyNode(ManagedNode):
         )
         if due:
             self._standby_ns = state.stamp_ns
-            self._entered = False
         return due
 
     def _answer_state(self, behaviour: PolicyBehaviour, state: RobotState) -> None:
-        if not self._entered:
+        if self._base_velocity_is_old():
+            self._pairing.base_linear_velocity = self._base_velocity_ns = None
+            raise StateError("the estimate of the base's velocity has fallen silent")
+        if not self._armed or not behaviour.entered:
             behaviour.enter(state)
-            self._entered = True
         effort = behaviour.update(state, self._velocity_command())
         frame = topics.ACTIVE if self._armed else topics.STANDBY
         self._answer = self._writer.write(effort.stamp_ns, frame, effort.effort)

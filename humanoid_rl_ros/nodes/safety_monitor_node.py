@@ -195,7 +195,7 @@ class SafetyMonitorNode(ManagedNode):
 
     def _refuse(self, text: str) -> None:
         if self._monitor is not None:
-            self._monitor.reject(text)
+            self._monitor.reject()
         self.warn_about(text)
 
     # Time passing.

@@ -50,15 +50,11 @@ class Envelope:
         self._untouched = UNTOUCHED * self._limit
         self._rate = robot.effort_limit * limits.effort_rate
         self._damping = robot.kd * limits.damping_scale
-        margin = limits.soft_position_margin
-        # A range narrower than both margins keeps a quarter of itself free on each side.
-        span = robot.upper - robot.lower
-        margin_by_joint = np.where(
-            np.isfinite(span), np.minimum(margin, 0.25 * np.where(np.isfinite(span), span, 1.0)), margin
-        )
-        self._soft_lower = robot.lower + margin_by_joint
-        self._soft_upper = robot.upper - margin_by_joint
-        self._stiffness = limits.soft_position_stiffness * self._limit / margin_by_joint
+        # Of a range narrower than both margins, a quarter on each side.
+        margin = np.minimum(limits.soft_position_margin, 0.25 * (robot.upper - robot.lower))
+        self._soft_lower = robot.lower + margin
+        self._soft_upper = robot.upper - margin
+        self._stiffness = limits.soft_position_stiffness * self._limit / margin
         self._previous: FloatArray | None = None
         self._previous_ns = 0
 

@@ -144,7 +144,7 @@ class SafetyMonitor:
             return self._damping(now_ns)
         return None
 
-    def reject(self, text: str) -> None:
+    def reject(self) -> None:
         """A message was refused before it became a state or an effort; it counts as not having come."""
         self._rejected += 1
 

@@ -170,15 +170,14 @@ def test_a_stamp_that_no_clock_gives_is_refused(nanoseconds: int) -> None:
             read(bytes(data))
 
 
-def test_a_raw_message_goes_the_same_way_as_a_typed_one() -> None:
+def test_what_was_read_is_ordered_and_refused_by_name() -> None:
     message = _message()
     message.velocity = [math.nan, 0.0]
     matcher = JointMatcher(["knee", "hip"])
     raw = JointStateReader().read(serialize_message(message))
-    for one in (message, raw):
-        with pytest.raises(StateError, match="velocity of joint 'hip' is nan"):
-            conversions.joint_sample(one, matcher)
-        assert conversions.effort_of(one, matcher).effort.tolist() == [6.0, 5.0]
+    with pytest.raises(StateError, match="velocity of joint 'hip' is nan"):
+        conversions.joint_sample(raw, matcher)
+    assert conversions.effort_of(raw, matcher).effort.tolist() == [6.0, 5.0]
 
 
 @given(text, st.lists(st.floats(width=32), max_size=9))

@@ -25,6 +25,7 @@ from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.state import JointEffort, VelocityCommand
 from humanoid_rl_ros.interfaces import conversions
+from humanoid_rl_ros.interfaces.cdr import JointStateReader, RawJointState, read_imu
 
 pytestmark = pytest.mark.ros
 Refuses = Callable[..., AbstractContextManager[None]]
@@ -37,7 +38,11 @@ triple = st.tuples(*[st.floats(allow_nan=False, allow_infinity=False)] * 3).map(
 
 
 def wire(message: Any) -> Any:
-    """As a subscriber gets it."""
+    """As a subscriber gets it; sensor messages are read from their serialised form."""
+    if isinstance(message, JointState):
+        return JointStateReader().read(serialize_message(message))
+    if isinstance(message, Imu):
+        return read_imu(serialize_message(message))
     return deserialize_message(serialize_message(message), type(message))
 
 
@@ -45,13 +50,17 @@ def matcher(*ignored: str) -> JointMatcher:
     return JointMatcher(NAMES, ignored)
 
 
-def joint_state(names: list[str] | None = None, **arrays: list[float]) -> JointState:
+def joint_state(names: list[str] | None = None, **arrays: list[float]) -> RawJointState:
+    return wire(joint_state_message(names, **arrays))
+
+
+def joint_state_message(names: list[str] | None = None, **arrays: list[float]) -> JointState:
     names = NAMES if names is None else names
     message = JointState(name=names)
     message.position = arrays.get("position", [float(i) for i in range(len(names))])
     message.velocity = arrays.get("velocity", [10.0 + i for i in range(len(names))])
     message.effort = arrays.get("effort", [20.0 + i for i in range(len(names))])
-    return wire(message)
+    return message
 
 
 def upright() -> Imu:
@@ -89,7 +98,7 @@ def test_stamps_by_hand(stamp_ns: int, sec: int, nanosec: int) -> None:
 @pytest.mark.parametrize(("sec", "nanosec"), [(0, SECOND), (2**31 - 1, 2**32 - 1)])
 def test_a_stamp_that_no_clock_gives_is_refused(refuses: Refuses, convert: str, sec: int, nanosec: int) -> None:
     # Its time may lie beyond what a stamp can say, and the answer could not carry it.
-    message = upright() if convert == "imu" else joint_state()
+    message = upright() if convert == "imu" else joint_state_message()
     message.header.stamp = Time(sec=sec, nanosec=nanosec)
     with refuses(StateError, "stamp", str(nanosec)):
         if convert == "imu":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from geometry_msgs.msg import Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter
-from ros_graph import OK, FakeRobot, Graph, open_graph
+from ros_graph import OK, FakeRobot, Graph
 from sensor_msgs.msg import Imu, JointState
 from tiny_policy import VELOCITY_COMMAND_AT, write_policy, write_robot
 
@@ -77,12 +77,6 @@ class Rig:
     def observation(self, index: int) -> list[float]:
         self.graph.until(lambda: len(self.observations) > index, "an observation")
         return list(self.observations[index].data)
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[Graph]:
-    with open_graph(tmp_path) as graph:
-        yield graph
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,6 @@ AFTER_KILL = 15.0
 PERIOD = 2_000_000
 LENGTH = 0.3
 Trajectory = dict[int, tuple[bytes, bytes, bytes]]
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[Graph]:
-    with open_graph(tmp_path) as graph:
-        yield graph
 
 
 def _has_no_past(observation: Sequence[float]) -> bool:

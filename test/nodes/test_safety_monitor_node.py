@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import pytest
 
 pytest.importorskip("rclpy")
 
-from ros_graph import OK, FakeRobot, Graph, open_graph
+from ros_graph import OK, FakeRobot, Graph
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 from tiny_policy import write_robot
@@ -92,12 +92,6 @@ class Rig:
 
     def rejected(self) -> int:
         return int(values_of(self.node.diagnose())["rejected"])
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[Graph]:
-    with open_graph(tmp_path) as graph:
-        yield graph
 
 
 @pytest.fixture

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ pytest.importorskip("rclpy")
 pytest.importorskip("mujoco")
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
-from ros_graph import OK, Graph, open_graph
+from ros_graph import OK, Graph
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
@@ -35,12 +34,6 @@ PERIOD = 2 * MS
 @pytest.fixture(scope="module")
 def robot() -> RobotSpec:
     return find_robot("reference")
-
-
-@pytest.fixture
-def graph(tmp_path: Path) -> Iterator[Graph]:
-    with open_graph(tmp_path) as graph:
-        yield graph
 
 
 class Rig:

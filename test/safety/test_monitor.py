@@ -430,7 +430,7 @@ def test_rejected_messages_are_counted_and_count_as_not_having_come() -> None:
     monitor = active()
     for at in (30, 60, 99):
         observe(monitor, at)
-        monitor.reject("joint 'knee' is missing")
+        monitor.reject()
     assert monitor.status.state is SafetyState.ACTIVE
     observe(monitor, 101)
     assert where(monitor) == (SafetyState.DISARMED, "command_timeout")
