@@ -100,3 +100,12 @@ def write_bundle(tmp_path: Path) -> WriteYaml:
         return file
 
     return write
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Iterator[Any]:
+    """A `ros_graph.Graph` on a domain that nobody else uses."""
+    from ros_graph import open_graph  # needs rclpy, without which the tests that ask for it are skipped
+
+    with open_graph(tmp_path) as graph:
+        yield graph
