@@ -30,6 +30,10 @@ class PolicyError(HumanoidError):
     """The network cannot be loaded or gave something that is not an action."""
 
 
+class TrainingError(HumanoidError):
+    """Training cannot go on: something became NaN, or a checkpoint cannot be written or read."""
+
+
 class MissingDependencyError(HumanoidError):
     """An optional dependency that this command needs is not installed."""
 

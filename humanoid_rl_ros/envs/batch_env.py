@@ -1,0 +1,125 @@
+"""What a learner needs of many robots stepped together; `HumanoidBatch` and any Gymnasium vector environment offer it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+
+
+@dataclass(frozen=True, eq=False)
+class Mirroring:
+    """How a vector looks in the mirror: ``mirrored = sign * vector[..., index]``; applied twice it is the identity.
+
+    Attributes:
+        index: where each element comes from [Shape (k,)].
+        sign: +1 or −1 for each element [Shape (k,)].
+    """
+
+    index: IndexArray
+    sign: Float32Array
+
+
+@dataclass(frozen=True, eq=False)
+class BatchMirror:
+    """The left-right mirror of a task: what its observations and actions become when left and right change places.
+
+    Attributes:
+        policy, critic, action: of the vectors of those names.
+    """
+
+    policy: Mirroring
+    critic: Mirroring
+    action: Mirroring
+
+
+@dataclass(frozen=True, eq=False)
+class BatchObservation:
+    """What is seen of every robot.
+
+    Attributes:
+        policy: what the actor sees, from sensors alone [Shape (n, observation_size); float32].
+        critic: what the critic sees, truth of the simulation included [Shape (n, critic_size); float32].
+    """
+
+    policy: Float32Array
+    critic: Float32Array
+
+
+@dataclass(frozen=True, eq=False)
+class BatchStep:
+    """One control step of every robot.
+
+    A robot whose episode ended is reset in the same step: `observation` is the first of its next episode, `final` the
+    last of the one that ended.
+
+    Attributes:
+        observation: to act on next.
+        reward: [Shape (n,)].
+        terminated: the episode ended in a state without future (a fall) [Shape (n,)].
+        truncated: the episode was cut, by time as a rule; its future is worth `final`'s value [Shape (n,)].
+        final: the observation before any reset; the same as `observation` where no episode ended.
+    """
+
+    observation: BatchObservation
+    reward: FloatArray
+    terminated: BoolArray
+    truncated: BoolArray
+    final: BatchObservation
+
+
+class BatchEnv(Protocol):
+    """Many robots that are stepped together and reset themselves."""
+
+    @property
+    def n_envs(self) -> int:
+        """Robots."""
+
+    @property
+    def observation_size(self) -> int:
+        """Width of what the actor sees."""
+
+    @property
+    def critic_size(self) -> int:
+        """Width of what the critic sees."""
+
+    @property
+    def action_low(self) -> FloatArray:
+        """Lower bounds of the action [Shape (action_size,)]."""
+
+    @property
+    def action_high(self) -> FloatArray:
+        """Upper bounds of the action [Shape (action_size,)]."""
+
+    @property
+    def mirror(self) -> BatchMirror | None:
+        """The mirror of the task, or None where it has none."""
+
+    def reset(self, seed: int) -> BatchObservation:
+        """Start every robot anew, with all randomness drawn from this seed."""
+
+    def step(self, action: Float32Array) -> BatchStep:
+        """One control step [Shape (n, action_size)]."""
+
+    def statistics(self) -> dict[str, float]:
+        """Means over what happened since the last call, by name; clears them.
+
+        ``episode/return``, ``episode/length`` [steps] and ``episode/count`` are there whenever an episode ended.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a later `load_state_dict` needs to go on as if nothing had happened.
+
+        Arrays as NumPy arrays, and plain numbers, text, lists and dicts.
+        """
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state of `state_dict`.
+
+        Raises:
+            ConfigError: it is not one of this task, robot and number of robots.
+        """
+
+    def close(self) -> None:
+        """End the threads of the physics."""
