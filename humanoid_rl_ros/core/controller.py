@@ -69,9 +69,10 @@ class PDController:
             StateError: the effort would not be finite; names the joint.
         """
         g = self.gains
-        effort = (
-            g.kp * (target.position - state.joint_position) - g.kd * state.joint_velocity + target.feedforward_effort
-        )
+        # Summed in the order of a MuJoCo actuator, gain·control + bias, so that physics that carries the law inside
+        # rounds as a node does.
+        bias = -g.kp * state.joint_position - g.kd * state.joint_velocity
+        effort = (g.kp * target.position + bias) + target.feedforward_effort
         if not np.isfinite(effort).all():
             bad = int(np.argwhere(~np.isfinite(effort))[0][-1])
             name = f"joint '{self._joints[bad]}'" if self._joints else f"joint {bad}"

@@ -10,11 +10,12 @@ from humanoid_rl_ros.simulation import urdf
 
 try:
     import mujoco
+    from mujoco import rollout
 except ModuleNotFoundError as error:
     raise MissingDependencyError("simulation needs MuJoCo, which is not installed; pip install mujoco") from error
 
 # The other files take `mujoco` from here, so that its absence is said once and well.
-__all__ = ["MUJOCO_ERRORS", "compile_spec", "mujoco", "one_line", "read_spec", "redirect_warnings"]
+__all__ = ["MUJOCO_ERRORS", "compile_spec", "mujoco", "one_line", "read_spec", "redirect_warnings", "rollout"]
 
 _log = logging.getLogger("humanoid_rl_ros.simulation.mujoco")
 

@@ -140,8 +140,8 @@ class MujocoBackend:
 
     def _foot_loads(self) -> FloatArray:
         """Vertical force of the ground on each foot [N; Shape (f,)]."""
-        # The forces of these contacts have not been solved for yet; solving must not change how the next step starts.
-        warm_start, sensors = self.data.qacc_warmstart.copy(), self._sensors.copy()
+        # The forces of these contacts have not been solved for yet; solving must not change what is measured.
+        sensors = self._sensors.copy()
         mujoco.mj_forwardSkip(self.model, self.data, mujoco.mjtStage.mjSTAGE_VEL, 1)
         loads = np.zeros(len(self._feet.names))
         force = np.empty(6)
@@ -157,7 +157,6 @@ class MujocoBackend:
                 mujoco.mj_contactForce(self.model, self.data, i, force)
                 # Columns of the transposed frame are its axes; the force is that on the second geom.
                 loads[foot] += sign * float(self.data.contact.frame[i].reshape(3, 3)[:, 2] @ force[:3])
-        self.data.qacc_warmstart[:] = warm_start
         self._sensors[:] = sensors
         return loads
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,14 @@ from humanoid_rl_ros.simulation.standing import standing_qpos
 FLOOR_RGB = (0.75, 0.76, 0.78), (0.66, 0.68, 0.71)
 
 
-def prepare(robot: RobotSpec, *, timestep: float, visual: bool = True) -> mujoco.MjModel:
+def prepare(
+    robot: RobotSpec,
+    *,
+    timestep: float,
+    visual: bool = True,
+    welded: Mapping[str, float] | None = None,
+    extend: Callable[[mujoco.MjSpec], None] | None = None,
+) -> mujoco.MjModel:
     """Compile the robot's model for effort control.
 
     One motor per joint, in the order of the robot, takes the place of all actuators; the robot's armature, damping,
@@ -28,6 +36,8 @@ def prepare(robot: RobotSpec, *, timestep: float, visual: bool = True) -> mujoco
         robot: must have a model.
         timestep: of the physics [s].
         visual: keep geometry that only serves pictures.
+        welded: joints of the model to do away with, each rigid at an angle [rad]; none of the robot's.
+        extend: adds to the specification what the caller needs besides, before it is compiled.
 
     Raises:
         ConfigError: the robot's model cannot be found.
@@ -35,6 +45,8 @@ def prepare(robot: RobotSpec, *, timestep: float, visual: bool = True) -> mujoco
     """
     path = model_path(robot)
     spec = read_spec(path, visual=visual)
+    if welded:
+        weld(spec, welded, path)
     joints = {joint.name: joint for joint in spec.joints}
     roots = {root_of(_joint_in(joints, j.name, robot, path)).name for j in robot.joints}
     if len(roots) > 1:
@@ -52,6 +64,8 @@ def prepare(robot: RobotSpec, *, timestep: float, visual: bool = True) -> mujoco
     _add_surroundings(spec, pictures=visual)
     _set_options(spec, timestep)
     spec.add_key(name=STAND_KEY)
+    if extend is not None:
+        extend(spec)
     model = compile_spec(spec, path)
     place = layout(model, robot)
     # Limits and pose are set on the compiled model: in the specification their unit is the author's choice.
@@ -74,6 +88,40 @@ def model_path(robot: RobotSpec) -> Path:
             f"robot '{robot.name}' has no physics model; give it one under 'model' in {robot.source or 'its YAML'}"
         )
     return robot.model.locate()
+
+
+def weld(spec: mujoco.MjSpec, angles: Mapping[str, float], path: Path) -> None:
+    """Make joints rigid at given angles.
+
+    Args:
+        spec: changed in place.
+        angles: by joint [rad].
+        path: of the model, for errors.
+
+    Raises:
+        ModelError: the model has no such hinge.
+    """
+    joints = {joint.name: joint for joint in spec.joints}
+    model = compile_spec(spec, path)
+    for name, angle in angles.items():
+        if name not in joints:
+            raise ModelError(f"model {path}: no joint '{name}' to weld; {did_you_mean(name, [n for n in joints if n])}")
+        if joints[name].type != mujoco.mjtJoint.mjJNT_HINGE:
+            raise ModelError(f"model {path}: joint '{name}' is no hinge and cannot be welded")
+        # Compiled numbers: in the specification angles, frames and defaults are the author's choice.
+        joint = model.joint(name)
+        body = int(joint.bodyid[0])
+        if model.body_jntnum[body] != 1:
+            raise ModelError(f"model {path}: joint '{name}' shares its body with another and cannot be welded")
+        turn, orientation, offset = np.empty(4), np.empty(4), np.empty(3)
+        mujoco.mju_axisAngle2Quat(turn, joint.axis, angle - float(joint.qpos0[0]))
+        mujoco.mju_rotVecQuat(offset, joint.pos, turn)
+        mujoco.mju_rotVecQuat(offset, joint.pos - offset, model.body_quat[body])
+        mujoco.mju_mulQuat(orientation, model.body_quat[body], turn)
+        welded = joints[name].parent
+        welded.pos, welded.quat = model.body_pos[body] + offset, orientation
+        welded.alt.type = mujoco.mjtOrientation.mjORIENTATION_QUAT
+        spec.delete(joints[name])
 
 
 def root_of(joint: mujoco.MjsJoint) -> mujoco.MjsBody:
@@ -197,5 +245,6 @@ def _set_options(spec: mujoco.MjSpec, timestep: float) -> None:
     option.tolerance, option.ls_tolerance = default.tolerance, default.ls_tolerance
     option.enableflags = 0
     option.disableactuator = 0
-    # A diverged state must be seen, not replaced by the initial pose.
-    option.disableflags = int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    # A diverged state must be seen, not replaced by the initial pose. Without warm starts the next state follows from
+    # the present one and the effort alone, to the bit: whoever is given a state continues as the one who left it.
+    option.disableflags = int(mujoco.mjtDisableBit.mjDSBL_AUTORESET) | int(mujoco.mjtDisableBit.mjDSBL_WARMSTART)

@@ -82,7 +82,7 @@ def test_what_the_author_set_does_not_survive(tmp_path: Path) -> None:
     assert model.opt.iterations >= 100
     assert model.opt.ls_iterations >= 50
     assert model.opt.tolerance <= 1e-8
-    assert model.opt.disableflags == int(mujoco.mjtDisableBit.mjDSBL_AUTORESET)
+    assert model.opt.disableflags == mujoco.mjtDisableBit.mjDSBL_AUTORESET | mujoco.mjtDisableBit.mjDSBL_WARMSTART
     assert model.opt.enableflags == 0
     dof = layout(model, robot).dof
     np.testing.assert_array_equal(model.dof_armature[dof], 0.02)

@@ -1,0 +1,241 @@
+"""Many robots in MuJoCo stepped together by C threads, the PD law inside the physics."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from humanoid_rl_ros.core.arrays import BoolArray, FloatArray, IndexArray
+from humanoid_rl_ros.core.controller import PDGains
+from humanoid_rl_ros.core.errors import ConfigError, ModelError
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.core.rotations import rotate_inverse
+from humanoid_rl_ros.simulation.batch_sensors import BatchSensors, add_sensors
+from humanoid_rl_ros.simulation.imu_kinematics import ImuKinematics, ImuMotion
+from humanoid_rl_ros.simulation.layout import layout
+from humanoid_rl_ros.simulation.model_file import mujoco, rollout
+from humanoid_rl_ros.simulation.mujoco_backend import DIVERGED_SPEED
+from humanoid_rl_ros.simulation.mujoco_model import prepare
+from humanoid_rl_ros.simulation.standing import find_feet, standing_qpos
+
+_STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
+_CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
+
+
+@dataclass(frozen=True, eq=False)
+class BodyVariation:
+    """How the bodies of some robots differ from the model.
+
+    Attributes:
+        friction: sliding friction of everything that touches; NaN for the model's own [Shape (k,)].
+        mass: factor on every mass and inertia [Shape (k,)].
+        centre_of_mass: shift of the root body's [m; root frame; Shape (k, 3)].
+        kp, kd: factor on the gains of each joint [Shape (k, n_joints)].
+    """
+
+    friction: FloatArray
+    mass: FloatArray
+    centre_of_mass: FloatArray
+    kp: FloatArray
+    kd: FloatArray
+
+
+class BatchSimulation:
+    """n copies of a robot on a floor, driven by PD targets.
+
+    The law kp·(target − q) − kd·q̇ is clipped to the effort limits and computed at every physics step, as an affine
+    actuator: with Euler integration that is, to the bit, what a node computes that answers every joint state of a robot
+    simulated at this timestep (`humanoid_rl_ros.core.controller.PDController`).
+
+    Args:
+        robot: must have a model; its joint order is the order of every array here.
+        gains: of the law, in that order.
+        n: robots.
+        timestep: of physics and law [s].
+        substeps: physics steps per `step`.
+        initial_position: pose of `initial_qpos` [rad; Shape (n_joints,)].
+        threads: C threads; by default as many as this process has cores.
+        welded: joints of the model made rigid [rad]; see `humanoid_rl_ros.simulation.mujoco_model.prepare`.
+        varied: whether `vary` will be called; without, all robots share one model.
+
+    Attributes:
+        qpos, qvel: generalised positions and velocities; views [Shape (n, nq)], [Shape (n, nv)].
+        base_position, base_orientation: of the root body [m; wxyz; world; Shape (n, 3)], [Shape (n, 4)].
+        base_linear_velocity: of its origin [m/s; world; Shape (n, 3)].
+        base_angular_velocity: [rad/s; root frame; Shape (n, 3)].
+        sensors: efforts, accelerometer and feet.
+
+    Raises:
+        ConfigError, ModelError: the robot cannot be simulated.
+    """
+
+    def __init__(
+        self,
+        robot: RobotSpec,
+        gains: PDGains,
+        n: int,
+        *,
+        timestep: float,
+        substeps: int,
+        initial_position: FloatArray,
+        threads: int | None = None,
+        welded: Mapping[str, float] | None = None,
+        varied: bool = False,
+    ) -> None:
+        if n < 1:
+            raise ConfigError(f"the number of robots must be at least 1, found {n}")
+        if gains.low_pass != 1.0:
+            raise ConfigError("a batch of robots cannot be simulated with a filter on the effort")
+        self.robot, self.n, self.timestep = robot, n, timestep
+        self._substeps = substeps
+        plain = prepare(robot, timestep=timestep, visual=False, welded=welded)
+        feet = find_feet(plain, layout(plain, robot))
+        self.foot_names = feet.names
+        model = prepare(
+            robot,
+            timestep=timestep,
+            visual=False,
+            welded=welded,
+            extend=lambda spec: add_sensors(spec, plain, feet),
+        )
+        _set_law(model, gains)
+        self.model, self.layout = model, layout(model, robot)
+        self.initial_qpos = standing_qpos(model, self.layout, initial_position)
+        self._models = [copy.copy(model) for _ in range(n)] if varied else [model] * n
+        self._scratch = mujoco.MjData(model)
+        threads = max(1, min(_cores() if threads is None else threads, n))
+        self._data = [mujoco.MjData(model) for _ in range(threads)]
+        self._pool = rollout.Rollout(nthread=threads)
+        size = mujoco.mj_stateSize(model, _STATE)
+        if size != 1 + model.nq + model.nv:
+            raise ModelError(f"the model of robot '{robot.name}' has states besides positions and velocities")
+        self._state = np.zeros((n, size))
+        self._trajectory = np.zeros((n, substeps, size))
+        self._control = np.zeros((n, substeps, model.nu))
+        readings = np.zeros((n, substeps, model.nsensordata))
+        self._readings = readings
+        self.qpos, self.qvel = self._state[:, 1 : 1 + model.nq], self._state[:, 1 + model.nq :]
+        root, dof = self.layout.root_qpos, self.layout.root_dof
+        self.base_position = self.qpos[:, root : root + 3]
+        self.base_orientation = self.qpos[:, root + 3 : root + 7]
+        self.base_linear_velocity = self.qvel[:, dof : dof + 3]
+        self.base_angular_velocity = self.qvel[:, dof + 3 : dof + 6]
+        self.accelerometer = readings[:, -1, self.layout.accelerometer]
+        self.sensors = BatchSensors(model, feet, readings[:, -1])
+        self._imu = ImuKinematics(model, self.layout)
+        self._floor_height = float(model.geom_pos[self.layout.floor][2])
+        self.place(np.arange(n), np.tile(self.initial_qpos, (n, 1)), np.zeros((n, model.nv)))
+
+    @property
+    def joint_position(self) -> FloatArray:
+        """[rad; Shape (n, n_joints)]."""
+        return self.qpos[:, self.layout.qpos]
+
+    @property
+    def joint_velocity(self) -> FloatArray:
+        """[rad/s; Shape (n, n_joints)]."""
+        return self.qvel[:, self.layout.dof]
+
+    @property
+    def base_height(self) -> FloatArray:
+        """Of the root body's origin above the floor [m; Shape (n,)]."""
+        return self.base_position[:, 2] - self._floor_height
+
+    def imu(self) -> ImuMotion:
+        """Orientation and velocities of the IMUs now."""
+        return self._imu.motion(self.qpos, self.qvel)
+
+    def place(self, which: IndexArray, qpos: FloatArray, qvel: FloatArray) -> None:
+        """Put some robots into states of their own; what their feet and motors read is as if they hung in the air.
+
+        Args:
+            which: rows [Shape (k,)].
+            qpos, qvel: [Shape (k, nq)], [Shape (k, nv)].
+        """
+        self.qpos[which], self.qvel[which] = qpos, qvel
+        self._readings[which] = 0.0
+        level = -np.asarray(self.model.opt.gravity)
+        self.accelerometer[which] = rotate_inverse(self.imu().orientation[which], np.tile(level, (len(which), 1)))
+
+    def step(self, target: FloatArray, *, previous: FloatArray | None = None, delay: IndexArray | None = None) -> None:
+        """Advance all robots by one control period.
+
+        Args:
+            target: of the PD law [rad; Shape (n, n_joints)].
+            previous, delay: robot i follows its previous target for the first delay[i] physics steps
+                [Shape (n, n_joints)], [Shape (n,)].
+        """
+        self._control[...] = target[:, None]
+        if delay is not None and previous is not None and delay.any():
+            late = np.arange(self._substeps) < delay[:, None]
+            np.copyto(self._control, previous[:, None], where=late[:, :, None])
+        self._pool.rollout(
+            self._models,
+            self._data,
+            self._state,
+            self._control,
+            control_spec=_CONTROL,
+            nstep=self._substeps,
+            state=self._trajectory,
+            sensordata=self._readings,
+            skip_checks=True,
+        )
+        self._state[...] = self._trajectory[:, -1]
+
+    def diverged(self) -> BoolArray:
+        """Robots whose physics has left the finite; `place` them before the next step [Shape (n,)]."""
+        # NaN fails every comparison.
+        return ~((self.qvel * self.qvel).sum(axis=1) < DIVERGED_SPEED**2) | ~np.isfinite(self.qpos).all(axis=1)
+
+    def vary(self, which: IndexArray, variation: BodyVariation) -> None:
+        """Give some robots bodies of their own, until they are varied again.
+
+        Args:
+            which: rows [Shape (k,)].
+            variation: how they differ from the model.
+        """
+        nominal, place = self.model, self.layout
+        for k, row in enumerate(which):
+            model = self._models[row]
+            friction = variation.friction[k]
+            model.geom_friction[:, 0] = nominal.geom_friction[:, 0] if np.isnan(friction) else friction
+            model.actuator_gainprm[:, 0] = nominal.actuator_gainprm[:, 0] * variation.kp[k]
+            model.actuator_biasprm[:, 1] = nominal.actuator_biasprm[:, 1] * variation.kp[k]
+            model.actuator_biasprm[:, 2] = nominal.actuator_biasprm[:, 2] * variation.kd[k]
+            model.body_mass[:] = nominal.body_mass * variation.mass[k]
+            model.body_inertia[:] = nominal.body_inertia * variation.mass[k]
+            model.body_ipos[place.root_body] = nominal.body_ipos[place.root_body] + variation.centre_of_mass[k]
+            mujoco.mj_setConst(model, self._scratch)
+
+    def snapshot(self) -> dict[str, FloatArray]:
+        """State and last readings of all robots; bodies are not in it, `vary` them again."""
+        return {"state": self._state.copy(), "readings": self._readings[:, -1].copy()}
+
+    def restore(self, snapshot: Mapping[str, FloatArray]) -> None:
+        """Go back to a snapshot."""
+        self._state[...] = snapshot["state"]
+        self._readings[:, -1] = snapshot["readings"]
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.close()
+
+
+def _set_law(model: mujoco.MjModel, gains: PDGains) -> None:
+    """Turn the motors of a prepared model into kp·control − kp·q − kd·q̇, clipped to the limits."""
+    model.actuator_biastype[:] = mujoco.mjtBias.mjBIAS_AFFINE
+    model.actuator_gainprm[:, 0] = gains.kp
+    model.actuator_biasprm[:, 0] = 0.0
+    model.actuator_biasprm[:, 1] = -gains.kp
+    model.actuator_biasprm[:, 2] = -gains.kd
+    model.actuator_ctrllimited[:] = 0
+    model.actuator_forcelimited[:] = 1
+    model.actuator_forcerange[:] = np.stack([-gains.effort_limit, gains.effort_limit], axis=1)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
