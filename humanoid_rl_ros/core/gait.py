@@ -84,6 +84,15 @@ class GaitClock:
         else:
             self._phase[which] = self._start
 
+    @property
+    def phase(self) -> FloatArray:
+        """The phases [rad; Shape (..., phases)]; setting them, of a `state_dict` say, goes on from there."""
+        return self._phase
+
+    @phase.setter
+    def phase(self, phase: FloatArray) -> None:
+        self._phase = np.array(phase, dtype=np.float64).reshape(self._phase.shape)
+
     def sine_cosine(self, command: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Sine and cosine of every phase as the network sees them now.
 

@@ -108,16 +108,16 @@ class _BoundBlock:
         self._batch_shape = batch_shape
         length = history.length if history else 1
         self.width = self.frame_width * length
-        self._frames = np.zeros((*batch_shape, length, self.frame_width))
-        self._empty: BoolArray = np.ones(batch_shape, dtype=bool)
+        self.frames = np.zeros((*batch_shape, length, self.frame_width))
+        self.empty: BoolArray = np.ones(batch_shape, dtype=bool)
 
     def reset(self, which: BoolArray | None) -> None:
         if which is None:
-            self._frames[...] = 0.0
-            self._empty[...] = True
+            self.frames[...] = 0.0
+            self.empty[...] = True
         else:
-            self._frames[which] = 0.0
-            self._empty |= which
+            self.frames[which] = 0.0
+            self.empty |= which
 
     def frame(self, inputs: ObservationInput) -> FloatArray:
         """The terms now [Shape (..., frame_width)].
@@ -147,26 +147,37 @@ class _BoundBlock:
             if not np.abs(frame[..., start:stop]).max(initial=0.0) <= LARGEST:
                 raise StateError(f"observation term '{term.name}' is too large for the network's float32")
 
-    def stacked(self, frame: FloatArray) -> FloatArray:
-        """The block with this frame as its newest, which it remembers [Shape (..., width)]."""
+    def stacked(self, frame: FloatArray, which: BoolArray | None) -> FloatArray:
+        """The block with this frame as its newest, which it remembers, or remembers of some robots
+        [Shape (..., width)].
+        """
         if self.history is None:
             return frame
-        if self.history.first_fill == "first_frame" and self._empty.any():
-            self._frames = np.where(self._empty[..., None, None], frame[..., None, :], self._frames)
-        self._empty[...] = False
-        if self.history.include_current:
+        if which is None:
+            return self._remember(frame, self.history)
+        frames, empty = self.frames.copy(), self.empty.copy()
+        stacked = self._remember(frame, self.history)
+        self.frames = np.where(which[..., None, None], self.frames, frames)
+        self.empty = np.where(which, self.empty, empty)
+        return stacked
+
+    def _remember(self, frame: FloatArray, history: HistorySpec) -> FloatArray:
+        if history.first_fill == "first_frame" and self.empty.any():
+            self.frames = np.where(self.empty[..., None, None], frame[..., None, :], self.frames)
+        self.empty[...] = False
+        if history.include_current:
             self._push(frame)
-            return self._stack(self.history)
-        stacked = self._stack(self.history)
+            return self._stack(history)
+        stacked = self._stack(history)
         self._push(frame)
         return stacked
 
     def _push(self, frame: FloatArray) -> None:
-        self._frames[..., :-1, :] = self._frames[..., 1:, :]
-        self._frames[..., -1, :] = frame
+        self.frames[..., :-1, :] = self.frames[..., 1:, :]
+        self.frames[..., -1, :] = frame
 
     def _stack(self, history: HistorySpec) -> FloatArray:
-        frames = self._frames if history.order == "oldest_first" else self._frames[..., ::-1, :]
+        frames = self.frames if history.order == "oldest_first" else self.frames[..., ::-1, :]
         batch = frames.shape[:-2]
         if history.layout == "time_major":
             return frames.reshape((*batch, self.width)).copy()
@@ -217,11 +228,13 @@ class ObservationBuilder:
         for block in self._blocks:
             block.reset(which)
 
-    def build(self, inputs: ObservationInput) -> Float32Array:
+    def build(self, inputs: ObservationInput, which: BoolArray | None = None) -> Float32Array:
         """The vector of this control step; call once a step, it advances the history.
 
         Args:
             inputs: state, command, last action and gait clock.
+            which: robots whose history advances; the rows of the others are of no use. All by default
+                [Shape batch_shape].
 
         Returns:
             What the network sees [Shape (..., size); float32].
@@ -231,11 +244,23 @@ class ObservationBuilder:
         """
         # All frames before the first is remembered: a refused measurement must not stay in a history.
         frames = [block.frame(inputs) for block in self._blocks]
-        stacked = [block.stacked(frame) for block, frame in zip(self._blocks, frames, strict=True)]
+        stacked = [block.stacked(frame, which) for block, frame in zip(self._blocks, frames, strict=True)]
         vector = stacked[0] if len(stacked) == 1 else np.concatenate(stacked, axis=-1)
         if self.spec.clip is not None:
             vector = np.clip(vector, *self.spec.clip)
         return vector.astype(np.float32)
+
+    def state_dict(self) -> dict[str, list[FloatArray]]:
+        """The history: frames, and where there are none yet."""
+        return {
+            "frames": [block.frames.copy() for block in self._blocks],
+            "empty": [block.empty.astype(np.float64) for block in self._blocks],
+        }
+
+    def load_state_dict(self, state: dict[str, list[FloatArray]]) -> None:
+        """Go on with the history of a `state_dict` of the same spec and batch."""
+        for block, frames, empty in zip(self._blocks, state["frames"], state["empty"], strict=True):
+            block.frames, block.empty = frames.copy(), empty.astype(bool)
 
     def labels(self) -> list[str]:
         """A name for every element, such as ``joint_pos_rel[3]`` or ``base_ang_vel[0]@-2`` for two steps ago."""

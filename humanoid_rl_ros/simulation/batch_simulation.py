@@ -44,6 +44,12 @@ class BodyVariation:
     kd: FloatArray
 
 
+def unvaried(k: int, n_joints: int) -> BodyVariation:
+    """k bodies as the model has them."""
+    ones = np.ones((k, n_joints))
+    return BodyVariation(np.full(k, np.nan), np.ones(k), np.zeros((k, 3)), ones, ones)
+
+
 class BatchSimulation:
     """n copies of a robot on a floor, driven by PD targets.
 
@@ -67,6 +73,7 @@ class BatchSimulation:
         base_position, base_orientation: of the root body [m; wxyz; world; Shape (n, 3)], [Shape (n, 4)].
         base_linear_velocity: of its origin [m/s; world; Shape (n, 3)].
         base_angular_velocity: [rad/s; root frame; Shape (n, 3)].
+        substeps, welded: as given.
         sensors: efforts, accelerometer and feet.
 
     Raises:
@@ -91,7 +98,7 @@ class BatchSimulation:
         if gains.low_pass != 1.0:
             raise ConfigError("a batch of robots cannot be simulated with a filter on the effort")
         self.robot, self.n, self.timestep = robot, n, timestep
-        self._substeps = substeps
+        self.substeps, self.welded = substeps, dict(welded or {})
         plain = prepare(robot, timestep=timestep, visual=False, welded=welded)
         feet = find_feet(plain, layout(plain, robot))
         self.foot_names = feet.names
@@ -171,7 +178,7 @@ class BatchSimulation:
         """
         self._control[...] = target[:, None]
         if delay is not None and previous is not None and delay.any():
-            late = np.arange(self._substeps) < delay[:, None]
+            late = np.arange(self.substeps) < delay[:, None]
             np.copyto(self._control, previous[:, None], where=late[:, :, None])
         self._pool.rollout(
             self._models,
@@ -179,7 +186,7 @@ class BatchSimulation:
             self._state,
             self._control,
             control_spec=_CONTROL,
-            nstep=self._substeps,
+            nstep=self.substeps,
             state=self._trajectory,
             sensordata=self._readings,
             skip_checks=True,

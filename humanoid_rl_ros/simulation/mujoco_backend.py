@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -36,6 +37,7 @@ class MujocoBackend:
             `DEFAULT_TIMESTEP` [s].
         initial_position: pose to start in, by default the robot's [rad; Shape (n,)].
         visual: load the geometry that only serves pictures; the physics is the same without.
+        welded: joints of the model made rigid; see `humanoid_rl_ros.simulation.mujoco_model.prepare`.
 
     Raises:
         ConfigError: the timestep does not divide the state period, or the model cannot be found.
@@ -51,11 +53,12 @@ class MujocoBackend:
         timestep: float | None = None,
         initial_position: FloatArray | None = None,
         visual: bool = False,
+        welded: Mapping[str, float] | None = None,
     ) -> None:
         self.robot = robot
         self._rate = _rate(state_rate)
         self._substeps, step = _substeps(float(1 / self._rate), timestep)
-        self.model: mujoco.MjModel = prepare(robot, timestep=step, visual=visual)
+        self.model: mujoco.MjModel = prepare(robot, timestep=step, visual=visual, welded=welded)
         self.data = mujoco.MjData(self.model)
         self.layout = layout(self.model, robot)
         self._feet = find_feet(self.model, self.layout)
@@ -121,6 +124,11 @@ class MujocoBackend:
     def read(self) -> RobotState:
         """The last state, again."""
         return self._state
+
+    def show(self, qpos: FloatArray) -> None:
+        """Put the robot where a picture should have it; `reset` before it is stepped again [Shape (nq,)]."""
+        self._qpos[:] = qpos
+        mujoco.mj_forward(self.model, self.data)
 
     def ground_truth(self) -> GroundTruth:
         """Pose, velocity and foot loads at the instant of the last state, under the last effort."""

@@ -1,0 +1,115 @@
+"""One humanoid at a task, as Gymnasium knows environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+
+from humanoid_rl_ros.core.arrays import Float32Array
+from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
+from humanoid_rl_ros.envs.tasks import make_batch
+from humanoid_rl_ros.simulation.batch_picture import BatchPicture
+
+
+class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
+    """``gymnasium.make("humanoid_rl_ros/Walk-v0", robot="reference")``.
+
+    Observation: what the policy sees, from the robot's sensors alone [Shape (observation_size,); float32]. Action: as
+    the policy's bundle reads it, 0 for the start pose [Shape (driven joints,); float32]. `info` has
+    ``critic_observation``, ``command`` [m/s, m/s, rad/s], ``velocity_error`` [m/s], ``reward_terms`` and ``fallen``.
+
+    Args:
+        task: a shipped task or a task YAML.
+        robot: as `humanoid_rl_ros.resources.find_robot` takes it.
+        overrides: keys of the task's YAML to set instead, nested ones with dots.
+        render_mode: ``rgb_array`` or None.
+        width, height: of the pictures [pixel].
+
+    `reset` takes ``options={"command": (x, y, yaw)}`` for a command that stays.
+
+    Raises:
+        ConfigError, ContractError, ModelError: there is no such task or robot, or they do not fit.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 50}  # noqa: RUF012  # Gymnasium's own name and type
+
+    def __init__(
+        self,
+        task: str = "walk",
+        robot: str = "reference",
+        *,
+        overrides: Mapping[str, Any] | None = None,
+        render_mode: str | None = None,
+        width: int = 480,
+        height: int = 360,
+    ) -> None:
+        if render_mode not in (None, "rgb_array"):
+            raise ConfigError(f"render_mode must be rgb_array or None, found '{render_mode}'")
+        self.batch = make_batch(task, robot, 1, overrides=overrides, threads=1, auto_reset=False)
+        self.render_mode = render_mode
+        self.metadata = {**self.metadata, "render_fps": round(1.0 / self.batch.control_period)}
+        self.observation_space = observation_space(self.batch)
+        self.action_space = action_space(self.batch)
+        self._size = width, height
+        self._picture: BatchPicture | None = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32Array, dict[str, Any]]:
+        """Start an episode; the same seed gives the same one."""
+        super().reset(seed=seed)
+        hold = (options or {}).get("command")
+        if hold is not None:
+            self.batch.hold_command(np.asarray(hold, dtype=np.float64))
+        seen = self.batch.reset(int(self.np_random.integers(2**63)))
+        return seen.policy[0], {"critic_observation": seen.critic[0], "command": self.batch.command[0].copy()}
+
+    def step(self, action: Float32Array) -> tuple[Float32Array, float, bool, bool, dict[str, Any]]:
+        """One control period."""
+        step = self.batch.step(np.asarray(action, dtype=np.float32)[None])
+        info = {name: value[0] for name, value in step_info(self.batch).items()}
+        info["critic_observation"] = step.final.critic[0]
+        info["reward_terms"] = dict(zip(self.batch.reward_names, self.batch.last_terms[0].tolist(), strict=True))
+        return step.final.policy[0], float(step.reward[0]), bool(step.terminated[0]), bool(step.truncated[0]), info
+
+    def render(self) -> Any:
+        """The robot now [RGB; Shape (height, width, 3)], or None without a render mode."""
+        if self.render_mode is None:
+            return None
+        if self._picture is None:
+            self._picture = BatchPicture(self.batch.simulation, *self._size)
+        return self._picture.draw(0)
+
+    def close(self) -> None:
+        """Give threads and graphics memory back."""
+        if self._picture is not None:
+            self._picture.close()
+            self._picture = None
+        self.batch.close()
+
+
+def observation_space(batch: HumanoidBatch) -> spaces.Box:
+    """What the policy may see."""
+    return spaces.Box(-np.inf, np.inf, (batch.observation_size,), np.float32)
+
+
+def action_space(batch: HumanoidBatch) -> spaces.Box:
+    """What the policy may say."""
+    return spaces.Box(batch.action_low.astype(np.float32), batch.action_high.astype(np.float32), dtype=np.float32)
+
+
+def step_info(batch: HumanoidBatch) -> dict[str, Any]:
+    """What a step tells of each robot besides observation and reward [Shape (n, ...)]."""
+    step = batch.last_step
+    assert step is not None
+    error = step.linear_velocity[:, :2] - step.command[:, :2]
+    return {
+        "command": step.command,
+        "velocity_error": np.hypot(error[:, 0], error[:, 1]),
+        "fallen": step.fallen,
+    }

@@ -1,0 +1,194 @@
+"""How robots, sensors and starts differ from episode to episode, and the pushes in between."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
+from humanoid_rl_ros.core.config import Section
+from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.simulation.batch_simulation import BodyVariation
+
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class RandomisationSpec:
+    """Ranges that are drawn from, uniformly, at the start of each episode.
+
+    Attributes:
+        friction: sliding friction; None for the model's own.
+        mass: factor on all masses.
+        centre_of_mass: largest shift of the root body's on each axis [m].
+        kp, kd: factors on the gains, one for each joint.
+        delay: longest time by which targets are late [s].
+        encoder_offset: largest constant error of each joint position [rad].
+        imu_tilt: largest constant error of the IMU's roll and of its pitch [rad].
+        push_speed: largest horizontal velocity that a push adds [m/s].
+        push_period: time between two pushes, drawn between these [s].
+        start_position: largest distance of each joint from the start pose [rad].
+        start_velocity: largest velocity of the base on each axis [m/s, rad/s].
+        gyro_noise: largest error in a measurement, drawn anew at each [rad/s].
+        tilt_noise: the same of roll and pitch [rad].
+        position_noise, velocity_noise: the same of joints [rad], [rad/s].
+    """
+
+    friction: Range | None = None
+    mass: Range = (1.0, 1.0)
+    centre_of_mass: float = 0.0
+    kp: Range = (1.0, 1.0)
+    kd: Range = (1.0, 1.0)
+    delay: float = 0.0
+    encoder_offset: float = 0.0
+    imu_tilt: float = 0.0
+    push_speed: float = 0.0
+    push_period: Range = (5.0, 10.0)
+    start_position: float = 0.0
+    start_velocity: float = 0.0
+    gyro_noise: float = 0.0
+    tilt_noise: float = 0.0
+    position_noise: float = 0.0
+    velocity_noise: float = 0.0
+
+    @property
+    def varies_bodies(self) -> bool:
+        """Whether any robot's body differs from the model."""
+        return (
+            self.friction is not None
+            or self.mass != (1.0, 1.0)
+            or self.centre_of_mass > 0.0
+            or self.kp != (1.0, 1.0)
+            or self.kd != (1.0, 1.0)
+        )
+
+    @property
+    def noisy(self) -> bool:
+        """Whether measurements carry noise."""
+        return max(self.gyro_noise, self.tilt_noise, self.position_noise, self.velocity_noise) > 0.0
+
+
+_RANGES = ("mass", "kp", "kd")
+_NUMBERS = (
+    "centre_of_mass",
+    "delay",
+    "encoder_offset",
+    "imu_tilt",
+    "push_speed",
+    "start_position",
+    "start_velocity",
+    "gyro_noise",
+    "tilt_noise",
+    "position_noise",
+    "velocity_noise",
+)
+
+
+def randomisation_from_section(section: Section) -> RandomisationSpec:
+    """Read the ``randomisation`` mapping of a task YAML."""
+
+    def pair(key: str, default: Range) -> Range:
+        low, high = section.numbers(key, list(default), length=2)
+        if not 0.0 < low <= high:
+            raise ConfigError(f"{section.where}: '{key}' must be two numbers above 0, the larger last")
+        return float(low), float(high)
+
+    spec = RandomisationSpec(
+        friction=pair("friction", (1.0, 1.0)) if "friction" in section else None,
+        push_period=pair("push_period", (5.0, 10.0)),
+        **{key: pair(key, (1.0, 1.0)) for key in _RANGES},
+        **{key: section.number(key, 0.0, least=0.0) for key in _NUMBERS},
+    )
+    section.finish()
+    return spec
+
+
+class EpisodeDraws:
+    """What was drawn for the running episode of each robot.
+
+    Args:
+        spec: the ranges.
+        n: robots.
+        n_joints: simulated joints.
+        timestep: of the physics, which delays are multiples of [s].
+
+    Attributes:
+        friction, mass: [Shape (n,)].
+        centre_of_mass: [m; Shape (n, 3)].
+        kp, kd: [Shape (n, n_joints)].
+        delay: physics steps [Shape (n,)].
+        encoder_offset: [rad; Shape (n, n_joints)].
+        imu_tilt: (roll, pitch) [rad; Shape (n, 2)].
+    """
+
+    def __init__(self, spec: RandomisationSpec, n: int, n_joints: int, timestep: float) -> None:
+        self.spec = spec
+        self._timestep = timestep
+        self.friction = np.full(n, np.nan)
+        self.mass = np.ones(n)
+        self.centre_of_mass = np.zeros((n, 3))
+        self.kp, self.kd = np.ones((n, n_joints)), np.ones((n, n_joints))
+        self.delay: IndexArray = np.zeros(n, dtype=np.intp)
+        self.encoder_offset = np.zeros((n, n_joints))
+        self.imu_tilt = np.zeros((n, 2))
+
+    def draw(self, which: IndexArray, level: float, rng: np.random.Generator) -> None:
+        """Draw anew for some robots.
+
+        Args:
+            which: rows [Shape (k,)].
+            level: from 0 (nothing varies; friction in the middle of its range) to 1 (the full ranges).
+            rng: the source of chance.
+        """
+        spec, k, joints = self.spec, len(which), self.kp.shape[1]
+
+        def within(range_: Range, *shape: int, nominal: float = 1.0) -> FloatArray:
+            drawn = rng.uniform(range_[0], range_[1], size=shape)
+            return nominal + level * (drawn - nominal)
+
+        def around(size: float, *shape: int) -> FloatArray:
+            return level * rng.uniform(-size, size, size=shape)
+
+        if spec.friction is not None:
+            self.friction[which] = within(spec.friction, k, nominal=0.5 * (spec.friction[0] + spec.friction[1]))
+        self.mass[which] = within(spec.mass, k)
+        self.centre_of_mass[which] = around(spec.centre_of_mass, k, 3)
+        self.kp[which], self.kd[which] = within(spec.kp, k, joints), within(spec.kd, k, joints)
+        self.delay[which] = np.round(level * rng.uniform(0.0, spec.delay, k) / self._timestep).astype(np.intp)
+        self.encoder_offset[which] = around(spec.encoder_offset, k, joints)
+        self.imu_tilt[which] = around(spec.imu_tilt, k, 2)
+
+    def bodies(self, which: IndexArray) -> BodyVariation:
+        """The bodies of some robots."""
+        return BodyVariation(
+            self.friction[which], self.mass[which], self.centre_of_mass[which], self.kp[which], self.kd[which]
+        )
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """All that was drawn."""
+        return {name: getattr(self, name).copy() for name in _DRAWN}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        """Go on from a `state_dict`."""
+        for name in _DRAWN:
+            getattr(self, name)[...] = state[name]
+
+
+_DRAWN = ("friction", "mass", "centre_of_mass", "kp", "kd", "delay", "encoder_offset", "imu_tilt")
+
+
+def tilted(orientation: FloatArray, tilt: FloatArray) -> FloatArray:
+    """Orientations seen by an IMU that is turned by small angles about its own x and y.
+
+    Args:
+        orientation: [wxyz; Shape (n, 4)].
+        tilt: (roll, pitch) [rad; Shape (n, 2)].
+
+    Returns:
+        q ⊗ (1, roll/2, pitch/2, 0), normalised [wxyz; Shape (n, 4)].
+    """
+    w, x, y, z = orientation.T
+    a, b = 0.5 * tilt[:, 0], 0.5 * tilt[:, 1]
+    turned = np.stack([w - x * a - y * b, x + w * a - z * b, y + w * b + z * a, z + x * b - y * a], axis=1)
+    return np.asarray(turned / np.sqrt((turned * turned).sum(axis=1, keepdims=True)))

@@ -1,0 +1,116 @@
+"""The policy bundle that a task promises: joints, gains, observation, action, clock; all but the weights."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+from pathlib import Path
+
+import numpy as np
+
+from humanoid_rl_ros.core.action import ActionSpec
+from humanoid_rl_ros.core.config import Section
+from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.observation_spec import ObservationSpec
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.envs.task_spec import ControlSpec, TaskSpec
+from humanoid_rl_ros.policies.bundle import DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
+from humanoid_rl_ros.policies.bundle_observation import read_observation
+
+WEIGHTS = "policy.onnx"
+
+
+def task_contract(task: TaskSpec, robot: RobotSpec) -> PolicyBundle:
+    """What a policy trained on a task must be run with.
+
+    Args:
+        task: the task.
+        robot: the robot.
+
+    Returns:
+        A bundle whose weights are a placeholder.
+
+    Raises:
+        ConfigError: no joint is driven, or a driven joint has no gains.
+    """
+    driven = driven_joints(task.control, robot, task.source)
+    joints = {name: _driven(task.control, robot, name) for name in driven}
+    held = {
+        joint.name: HeldJoint(joint.default_position, joint.kp, joint.kd, joint.effort_limit)
+        for joint in robot.joints
+        if joint.name not in joints
+    }
+    n, clip = len(driven), task.control.clip
+    free = (math.inf,) * n
+    action = ActionSpec(
+        joints=driven,
+        kind="position_offset",
+        scale=tuple(task.control.effort_share * joint.effort_limit / joint.kp for joint in joints.values()),
+        offset=tuple(joint.default_position for joint in joints.values()),
+        clip_lower=(-clip,) * n,
+        clip_upper=(clip,) * n,
+        target_lower=tuple(-bound for bound in free),
+        target_upper=free,
+    )
+    return PolicyBundle(
+        name=f"{robot.name}_{task.name}",
+        robot=robot.name,
+        weights=WeightsSpec(Path(WEIGHTS)),
+        joints=joints,
+        held=held,
+        observation=observation_spec(task, robot, driven),
+        action=action,
+        control_period=task.control.period,
+        pd_rate=task.control.pd_rate,
+        command=task.commands.full,
+        gait=task.gait,
+    )
+
+
+def driven_joints(control: ControlSpec, robot: RobotSpec, where: str) -> tuple[str, ...]:
+    """The joints that match a pattern, in the robot's order.
+
+    Raises:
+        ConfigError: a pattern matches none.
+    """
+    for pattern in control.driven:
+        if not any(fnmatch.fnmatchcase(name, pattern) for name in robot.joint_names):
+            raise ConfigError(
+                f"{where}: control: no joint of robot '{robot.name}' matches the driven pattern '{pattern}'; "
+                f"its joints: {', '.join(robot.joint_names)}"
+            )
+    return tuple(
+        name for name in robot.joint_names if any(fnmatch.fnmatchcase(name, pattern) for pattern in control.driven)
+    )
+
+
+def observation_spec(task: TaskSpec, robot: RobotSpec, driven: tuple[str, ...], *, critic: bool = False) -> ObservationSpec:
+    """The observation of the actor or of the critic.
+
+    Raises:
+        ConfigError: a key is unknown or malformed.
+    """
+    key = "critic_observation" if critic else "observation"
+    mapping = task.critic_observation if critic else task.observation
+    if not hasattr(mapping, "keys"):
+        raise ConfigError(f"{task.source}: '{key}' must be a mapping, found {mapping!r}")
+    default = {joint.name: joint.default_position for joint in robot.joints}
+    section = Section(mapping, f"{task.source}: {key}")
+    return read_observation(section, {name: default[name] for name in driven}, task.gait.stand_threshold if task.gait else None)
+
+
+def _driven(control: ControlSpec, robot: RobotSpec, name: str) -> DrivenJoint:
+    joint = robot.joints[robot.joint_names.index(name)]
+    if control.gains == "robot":
+        kp, kd = joint.kp, joint.kd
+    else:
+        omega = 2.0 * np.pi * control.frequency
+        kp, kd = joint.armature * omega**2, 2.0 * control.damping_ratio * joint.armature * omega
+    if kp <= 0.0:
+        what = "kp" if control.gains == "robot" else "armature"
+        raise ConfigError(
+            f"robot '{robot.name}': joint '{name}' has no {what}, which the task takes its gains from; "
+            "give it one, or choose 'gains' in the task's control"
+        )
+    # Numbers a person can read and a file keeps exactly.
+    return DrivenJoint(joint.default_position, round(float(kp), 4), round(float(kd), 5), joint.effort_limit)
