@@ -148,9 +148,7 @@ class _BoundBlock:
                 raise StateError(f"observation term '{term.name}' is too large for the network's float32")
 
     def stacked(self, frame: FloatArray, which: BoolArray | None) -> FloatArray:
-        """The block with this frame as its newest, which it remembers, or remembers of some robots
-        [Shape (..., width)].
-        """
+        """The block with this frame as its newest, which it remembers of all robots or of some [Shape (..., width)]."""
         if self.history is None:
             return frame
         if which is None:

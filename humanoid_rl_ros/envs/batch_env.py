@@ -1,24 +1,12 @@
-"""What a learner needs of many robots stepped together; `HumanoidBatch` and any Gymnasium vector environment offer it."""
+"""What a learner needs of many robots that are stepped together."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray, IndexArray
-
-
-@dataclass(frozen=True, eq=False)
-class Mirroring:
-    """How a vector looks in the mirror: ``mirrored = sign * vector[..., index]``; applied twice it is the identity.
-
-    Attributes:
-        index: where each element comes from [Shape (k,)].
-        sign: +1 or −1 for each element [Shape (k,)].
-    """
-
-    index: IndexArray
-    sign: Float32Array
+from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
+from humanoid_rl_ros.core.mirror import Mirroring
 
 
 @dataclass(frozen=True, eq=False)

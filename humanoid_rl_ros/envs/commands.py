@@ -83,9 +83,9 @@ def sampling_from_section(section: Section) -> CommandSampling:
     """Read the ``commands`` mapping of a task YAML."""
 
     def ranges(nested: Section) -> CommandSpec:
-        pairs = {axis: nested.numbers(axis, [0.0, 0.0], length=2) for axis in AXES}
+        x, y, yaw = ((float(low), float(high)) for low, high in (nested.numbers(a, [0.0, 0.0], length=2) for a in AXES))
         nested.finish()
-        return CommandSpec(**{axis: (float(low), float(high)) for axis, (low, high) in pairs.items()})
+        return CommandSpec(x, y, yaw)
 
     full = ranges(section.section("ranges", {}))
     period = section.numbers("period", [5.0, 10.0], length=2)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.config import Section
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 
@@ -46,7 +47,7 @@ class Curriculum:
     def __init__(self, specs: Sequence[LevelSpec], n_envs: int) -> None:
         self._specs = tuple(specs)
         self._n = n_envs
-        self._start = {name: 1.0 for name in LEVELS} | {spec.name: spec.start for spec in specs}
+        self._start = dict.fromkeys(LEVELS, 1.0) | {spec.name: spec.start for spec in specs}
         self.level = dict(self._start)
         self.mean_length = 0.0
         self.mean_error = 1.0
@@ -56,14 +57,14 @@ class Curriculum:
         self.level = dict(self._start)
         self.mean_length, self.mean_error = 0.0, 1.0
 
-    def update(self, lengths: Sequence[float], errors: Sequence[float]) -> None:
+    def update(self, lengths: FloatArray, errors: FloatArray) -> None:
         """One control step went by.
 
         Args:
-            lengths: of the episodes that ended in it, as shares of the longest.
-            errors: their mean velocity errors [m/s].
+            lengths: of the episodes that ended in it, as shares of the longest [Shape (k,)].
+            errors: their mean velocity errors [m/s; Shape (k,)].
         """
-        if len(lengths):
+        if lengths.size:
             # An exponential mean over about as many episodes as there are robots.
             weight = min(1.0, len(lengths) / self._n)
             self.mean_length += weight * (float(np.mean(lengths)) - self.mean_length)

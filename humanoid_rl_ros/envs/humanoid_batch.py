@@ -16,7 +16,10 @@ from humanoid_rl_ros.core.controller import PDGains
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.gait import GaitClock, is_standing
 from humanoid_rl_ros.core.joints import indices_of
+from humanoid_rl_ros.core.mirror import Mirroring, mirror_action, partners
 from humanoid_rl_ros.core.observation import ObservationBuilder
+from humanoid_rl_ros.core.observation_mirror import mirror_observation
+from humanoid_rl_ros.core.observation_spec import ObservationSpec
 from humanoid_rl_ros.core.observation_terms import ObservationInput
 from humanoid_rl_ros.core.robot import ImuSpec, RobotSpec
 from humanoid_rl_ros.envs.batch_env import BatchMirror, BatchObservation, BatchStep
@@ -32,13 +35,14 @@ from humanoid_rl_ros.envs.task_contract import observation_spec, task_contract
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, unvaried
+from humanoid_rl_ros.simulation.symmetry import robot_mirror
 
 _NO_PHASE = np.zeros(0)
 # A start that differs from the start pose begins this much above the floor, so that no foot starts inside it [m].
 _START_CLEARANCE = 0.02
 _CONTACT_FORCE = 5.0
 # Of the critic's extra numbers: base height, friction, mass, centre of mass, delay.
-_N_BODY = 7
+_N_BODY, _SIDEWAYS = 7, 4
 
 
 class HumanoidBatch:
@@ -109,7 +113,7 @@ class HumanoidBatch:
         self._lying: FloatArray | None = None
         self._push_in: IndexArray = np.zeros(n_envs, dtype=np.intp)
         self._target = np.tile(self._pose, (n_envs, 1))
-        self._first_action = np.zeros((n_envs, len(contract.joints)))
+        self._mirror = self._mirrored(critic) if task.symmetric else None
         self.last_step: TaskStep | None = None
         self.last_terms: FloatArray = np.zeros((n_envs, len(self._rewards.names)))
 
@@ -153,17 +157,49 @@ class HumanoidBatch:
         """The commands that robots follow now [Shape (n, 3)]."""
         return self._commands.command
 
+    def _mirrored(self, critic: ObservationSpec) -> BatchMirror:
+        """The mirror of what actor and critic see.
+
+        Raises:
+            ContractError, ModelError: left and right differ.
+        """
+        simulation, contract = self.simulation, self.contract
+        joints = robot_mirror(simulation.model, self.robot)
+        driven = tuple(contract.joints)
+        policy = mirror_observation(contract.observation, joints, driven=driven, gait=contract.gait)
+        seen = mirror_observation(critic, joints, driven=driven, gait=contract.gait)
+        feet = partners(simulation.foot_names)
+        # Of the extra numbers, those of the feet change places and the sideways centre of mass its sign.
+        extra = np.concatenate([np.arange(_N_BODY), _N_BODY + feet, _N_BODY + len(feet) + feet])
+        sign = np.ones(len(extra), dtype=np.float32)
+        sign[_SIDEWAYS] = -1.0
+        critic_mirror = Mirroring(
+            np.concatenate([seen.index, len(seen.index) + extra]), np.concatenate([seen.sign, sign])
+        )
+        return BatchMirror(policy, critic_mirror, mirror_action(contract.action, joints))
+
     def hold_command(self, command: FloatArray) -> None:
-        """Give every robot a command that it keeps until it is given another [Shape (n, 3) or (3,)]."""
-        self._held_command = np.broadcast_to(np.asarray(command, dtype=np.float64), (self._n, 3)).copy()
+        """Give every robot a command that it keeps until it is given another [Shape (n, 3) or (3,)].
+
+        Raises:
+            ConfigError: it has another shape, or is not finite.
+        """
+        command = np.asarray(command, dtype=np.float64)
+        fits = command.shape in ((3,), (self._n, 3))
+        if not fits or not np.isfinite(command).all():
+            found = "NaN or Inf" if fits else f"shape {command.shape}"
+            raise ConfigError(
+                f"a command is 3 finite numbers, x y yaw, or so for each of {self._n} robots; found {found}"
+            )
+        self._held_command = np.broadcast_to(command, (self._n, 3)).copy()
         self._commands.command[...] = self._held_command
 
     _held_command: FloatArray | None = None
 
     @property
     def mirror(self) -> BatchMirror | None:
-        """The mirror of the task."""
-        return None
+        """The mirror of the task, or None where the task says that it has none."""
+        return self._mirror
 
     def reset(self, seed: int) -> BatchObservation:
         """See `BatchEnv.reset`."""
@@ -190,7 +226,7 @@ class HumanoidBatch:
         """See `BatchEnv.step`."""
         simulation = self.simulation
         previous_action, previous_target = self._action.last_action, self._target
-        driven = self._action.apply(action)
+        driven = self._action.apply(action.astype(np.float64))
         self._target = previous_target.copy()
         self._target[:, self._driven] = driven
         self._push()
@@ -244,13 +280,14 @@ class HumanoidBatch:
             "log": self._log.state_dict(),
             "command": self._commands.command.copy(),
             "command_steps_left": self._commands.steps_left.copy(),
+            "command_held": self._held_command is not None,
             "push_in": self._push_in.copy(),
             "target": self._target.copy(),
             "last_action": self._action.last_action.copy(),
             "phase": self._gait.phase.copy() if self._gait else np.zeros(0),
             "observation": self._builder.state_dict(),
             "critic_observation": self._critic_builder.state_dict(),
-            "lying": np.zeros((0, 0)) if self._lying is None else self._lying,
+            "lying": np.zeros((0, 0)) if self._lying is None else self._lying.copy(),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -269,6 +306,7 @@ class HumanoidBatch:
         self._log.load_state_dict(state["log"])
         self._commands.command[...] = state["command"]
         self._commands.steps_left[...] = state["command_steps_left"]
+        self._held_command = state["command"].copy() if state.get("command_held") else None
         self._push_in[...] = state["push_in"]
         self._target = state["target"].copy()
         self._action.last_action = state["last_action"].copy()
@@ -348,7 +386,13 @@ class HumanoidBatch:
         draws, sensors = self._draws, self.simulation.sensors
         friction = np.where(np.isnan(draws.friction), 1.0, draws.friction)
         height = self.simulation.base_height - self._nominal_height
-        body = [height, friction, draws.mass - 1.0, *(10.0 * draws.centre_of_mass.T), draws.delay / self.simulation.substeps]
+        body = [
+            height,
+            friction,
+            draws.mass - 1.0,
+            *(10.0 * draws.centre_of_mass.T),
+            draws.delay / self.simulation.substeps,
+        ]
         feet = [sensors.foot_force > _CONTACT_FORCE, 10.0 * (sensors.foot_position[:, :, 2] - sensors.standing_height)]
         return np.concatenate([np.stack(body, axis=1), *feet], axis=1).astype(np.float32)
 

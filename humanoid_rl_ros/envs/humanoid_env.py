@@ -53,8 +53,8 @@ class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
         self.batch = make_batch(task, robot, 1, overrides=overrides, threads=1, auto_reset=False)
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.batch.control_period)}
-        self.observation_space = observation_space(self.batch)
-        self.action_space = action_space(self.batch)
+        self.observation_space: gymnasium.Space[Any] = observation_space(self.batch)
+        self.action_space: gymnasium.Space[Any] = action_space(self.batch)
         self._size = width, height
         self._picture: BatchPicture | None = None
 

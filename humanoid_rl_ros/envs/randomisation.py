@@ -69,22 +69,6 @@ class RandomisationSpec:
         return max(self.gyro_noise, self.tilt_noise, self.position_noise, self.velocity_noise) > 0.0
 
 
-_RANGES = ("mass", "kp", "kd")
-_NUMBERS = (
-    "centre_of_mass",
-    "delay",
-    "encoder_offset",
-    "imu_tilt",
-    "push_speed",
-    "start_position",
-    "start_velocity",
-    "gyro_noise",
-    "tilt_noise",
-    "position_noise",
-    "velocity_noise",
-)
-
-
 def randomisation_from_section(section: Section) -> RandomisationSpec:
     """Read the ``randomisation`` mapping of a task YAML."""
 
@@ -94,11 +78,26 @@ def randomisation_from_section(section: Section) -> RandomisationSpec:
             raise ConfigError(f"{section.where}: '{key}' must be two numbers above 0, the larger last")
         return float(low), float(high)
 
+    def size(key: str) -> float:
+        return section.number(key, 0.0, least=0.0)
+
     spec = RandomisationSpec(
-        friction=pair("friction", (1.0, 1.0)) if "friction" in section else None,
+        friction=pair("friction", (1.0, 1.0)) if section.raw("friction", None) is not None else None,
+        mass=pair("mass", (1.0, 1.0)),
+        centre_of_mass=size("centre_of_mass"),
+        kp=pair("kp", (1.0, 1.0)),
+        kd=pair("kd", (1.0, 1.0)),
+        delay=size("delay"),
+        encoder_offset=size("encoder_offset"),
+        imu_tilt=size("imu_tilt"),
+        push_speed=size("push_speed"),
         push_period=pair("push_period", (5.0, 10.0)),
-        **{key: pair(key, (1.0, 1.0)) for key in _RANGES},
-        **{key: section.number(key, 0.0, least=0.0) for key in _NUMBERS},
+        start_position=size("start_position"),
+        start_velocity=size("start_velocity"),
+        gyro_noise=size("gyro_noise"),
+        tilt_noise=size("tilt_noise"),
+        position_noise=size("position_noise"),
+        velocity_noise=size("velocity_noise"),
     )
     section.finish()
     return spec

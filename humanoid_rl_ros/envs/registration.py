@@ -11,7 +11,8 @@ NAMESPACE = "humanoid_rl_ros"
 def register() -> None:
     """Make ``humanoid_rl_ros/Walk-v0``, ``Stand-v0`` and ``GetUp-v0`` known; twice does no harm.
 
-    Gymnasium calls this itself where the package is installed (entry point ``gymnasium.envs``).
+    Importing this module does it. Gymnasium does so itself for a name with the module in front, such as
+    ``gymnasium.make("humanoid_rl_ros.envs.registration:humanoid_rl_ros/Walk-v0")``.
     """
     for name, task in TASKS.items():
         identity = f"{NAMESPACE}/{name}-v0"

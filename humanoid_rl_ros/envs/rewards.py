@@ -1,7 +1,7 @@
 """The rewards: each a small named function of a `TaskStep`, weighted in the task's YAML and logged on its own.
 
-A function gives a rate; what a step earns is weight · rate · control period, so that a sum does not depend on how finely
-time is cut. Tracking kernels exp(−error²/σ) follow Rudin et al. (2022), "Learning to walk in minutes".
+A function gives a rate; what a step earns is weight · rate · control period, so that a sum does not depend on how
+finely time is cut. Tracking kernels exp(−error²/σ) follow Rudin et al. (2022), "Learning to walk in minutes".
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ class RewardSum:
         values = np.empty((len(step.height), len(self._terms)))
         for column, (function, parameters) in enumerate(self._terms):
             values[:, column] = function(step, parameters)
-        return values * weights
+        return np.asarray(values * weights)
 
 
 def _joint_weights(patterns: Mapping[str, float], joints: Sequence[str], what: str) -> FloatArray:
@@ -261,7 +261,7 @@ def vertical_velocity(step: TaskStep, p: RewardParameters) -> FloatArray:
 @register_reward("base_height")
 def base_height(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Squared distance of the base from its height in the start pose [m²]."""
-    return (step.height - step.nominal_height) ** 2
+    return np.asarray((step.height - step.nominal_height) ** 2)
 
 
 @register_reward("effort")
@@ -273,7 +273,7 @@ def effort(step: TaskStep, p: RewardParameters) -> FloatArray:
 @register_reward("power")
 def power(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Mechanical power, taken as lost both ways: Σ|τ·q̇| [W]."""
-    return np.abs(step.effort * step.joint_velocity).sum(axis=1)
+    return np.asarray(np.abs(step.effort * step.joint_velocity).sum(axis=1))
 
 
 @register_reward("action_rate")
@@ -285,13 +285,13 @@ def action_rate(step: TaskStep, p: RewardParameters) -> FloatArray:
 @register_reward("joint_velocity")
 def joint_velocity(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Weighted squared joint velocities [(rad/s)²]."""
-    return (step.joint_velocity**2) @ p.joint_weight
+    return np.asarray((step.joint_velocity**2) @ p.joint_weight)
 
 
 @register_reward("pose")
 def pose(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Weighted squared distance of the joints from the start pose [rad²]."""
-    return ((step.joint_position - step.default_position) ** 2) @ p.joint_weight
+    return np.asarray(((step.joint_position - step.default_position) ** 2) @ p.joint_weight)
 
 
 @register_reward("joint_limits", margin=0.05)
@@ -299,20 +299,20 @@ def joint_limits(step: TaskStep, p: RewardParameters) -> FloatArray:
     """How far joints are beyond a margin before their limits, summed [rad]."""
     low = np.maximum(step.lower + p["margin"] - step.joint_position, 0.0)
     high = np.maximum(step.joint_position - step.upper + p["margin"], 0.0)
-    return np.where(np.isfinite(low + high), low + high, 0.0).sum(axis=1)
+    return np.asarray(np.where(np.isfinite(low + high), low + high, 0.0).sum(axis=1))
 
 
 @register_reward("feet_level")
 def feet_level(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Sum over the feet of sin² of the sole's tilt."""
-    return (1.0 - np.minimum(step.foot_up, 1.0) ** 2).sum(axis=1)
+    return np.asarray((1.0 - np.minimum(step.foot_up, 1.0) ** 2).sum(axis=1))
 
 
 @register_reward("feet_slip", force=5.0)
 def feet_slip(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Squared horizontal velocity of the feet that carry more than `force` [(m/s)²]."""
     speed = (step.foot_velocity[:, :, :2] ** 2).sum(axis=2)
-    return np.where(step.foot_force > p["force"], speed, 0.0).sum(axis=1)
+    return np.asarray(np.where(step.foot_force > p["force"], speed, 0.0).sum(axis=1))
 
 
 @register_reward("feet_close", distance=0.14)

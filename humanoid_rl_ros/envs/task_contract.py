@@ -84,7 +84,9 @@ def driven_joints(control: ControlSpec, robot: RobotSpec, where: str) -> tuple[s
     )
 
 
-def observation_spec(task: TaskSpec, robot: RobotSpec, driven: tuple[str, ...], *, critic: bool = False) -> ObservationSpec:
+def observation_spec(
+    task: TaskSpec, robot: RobotSpec, driven: tuple[str, ...], *, critic: bool = False
+) -> ObservationSpec:
     """The observation of the actor or of the critic.
 
     Raises:
@@ -96,7 +98,9 @@ def observation_spec(task: TaskSpec, robot: RobotSpec, driven: tuple[str, ...], 
         raise ConfigError(f"{task.source}: '{key}' must be a mapping, found {mapping!r}")
     default = {joint.name: joint.default_position for joint in robot.joints}
     section = Section(mapping, f"{task.source}: {key}")
-    return read_observation(section, {name: default[name] for name in driven}, task.gait.stand_threshold if task.gait else None)
+    return read_observation(
+        section, {name: default[name] for name in driven}, task.gait.stand_threshold if task.gait else None
+    )
 
 
 def _driven(control: ControlSpec, robot: RobotSpec, name: str) -> DrivenJoint:

@@ -80,6 +80,7 @@ class TaskSpec:
         name: short name.
         episode, control, commands, rewards, randomisation, curriculum: its parts.
         gait: the gait clock, or None.
+        symmetric: whether left and right are mirror images, which learning then makes use of.
         observation, critic_observation: mappings in the form of a policy YAML's ``observation``.
         source: the file, for messages.
     """
@@ -92,6 +93,7 @@ class TaskSpec:
     randomisation: RandomisationSpec
     curriculum: tuple[LevelSpec, ...]
     gait: GaitSpec | None
+    symmetric: bool
     observation: Mapping[str, Any]
     critic_observation: Mapping[str, Any]
     source: str
@@ -103,7 +105,8 @@ def load_task(path: Path, robot_name: str, overrides: Mapping[str, Any] | None =
     Args:
         path: the file.
         robot_name: its part of the ``robots`` mapping, if any, is laid over the rest.
-        overrides: laid over that; a key may name a nested one with dots (``rewards.alive``).
+        overrides: laid over that; a key may name a nested one with dots (``rewards.alive``), and None does away with
+            what is there.
 
     Raises:
         ConfigError: the file is missing or malformed, or a key is unknown.
@@ -132,7 +135,12 @@ def _laid_over(below: Mapping[str, Any], above: Any, where: str) -> dict[str, An
     merged = dict(below)
     for key, value in above.items():
         under = merged.get(key)
-        merged[key] = _laid_over(under, value, where) if isinstance(under, Mapping) and isinstance(value, Mapping) else value
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(under, Mapping) and isinstance(value, Mapping):
+            merged[key] = _laid_over(under, value, where)
+        else:
+            merged[key] = value
     return merged
 
 
@@ -150,6 +158,7 @@ def _task(top: Section) -> TaskSpec:
         randomisation=randomisation_from_section(top.section("randomisation", {})),
         curriculum=curriculum_from_section(top.section("curriculum", {})),
         gait=gait_from_section(top.section("gait")) if "gait" in top else None,
+        symmetric=top.boolean("symmetric", True),
         observation=observation,
         critic_observation=top.raw("critic_observation", observation),
         source=top.where,

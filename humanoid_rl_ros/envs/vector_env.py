@@ -17,7 +17,7 @@ from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.simulation.batch_picture import BatchPicture
 
 
-class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Float32Array]):
+class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Any]):
     """``gymnasium.make_vec("humanoid_rl_ros/Walk-v0", num_envs=256, vectorization_mode="vector_entry_point")``.
 
     A robot whose episode ends starts anew in the same step; ``final_obs`` and ``final_info`` are those of the episode
@@ -77,9 +77,7 @@ class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Float32Array]):
         seen = self.batch.reset(int(self.np_random.integers(2**63)))
         return seen.policy, self._info({"critic_observation": seen.critic, "command": self.batch.command.copy()})
 
-    def step(
-        self, actions: Float32Array
-    ) -> tuple[Float32Array, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+    def step(self, actions: Float32Array) -> tuple[Float32Array, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """One control period of all robots."""
         step = self.batch.step(np.asarray(actions, dtype=np.float32))
         info = step_info(self.batch)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ def mlp(
     if activation not in ACTIVATIONS:
         raise ConfigError(f"activation must be one of {', '.join(ACTIVATIONS)}, found '{activation}'")
     layers: list[nn.Module] = []
-    for i, (width_in, width_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+    for i, (width_in, width_out) in enumerate(pairwise(sizes)):
         last = i == len(sizes) - 2
         linear = nn.Linear(width_in, width_out)
         nn.init.orthogonal_(linear.weight, gain=last_gain if last else 2.0**0.5, generator=generator)
@@ -54,6 +55,11 @@ class ActorNetwork(nn.Module):
         clip: bound of the normalised observation.
         low, high: bounds of a squashed action [Shape (action_size,)]; None for an action as the last layer gives it.
     """
+
+    mean: Tensor
+    std: Tensor
+    centre: Tensor
+    half_range: Tensor
 
     def __init__(
         self,

@@ -92,4 +92,3 @@ def _columns(model: mujoco.MjModel, prefix: str, width: int) -> slice:
     sensors = [s for s in range(model.nsensor) if model.sensor(s).name.startswith(PREFIX + prefix)]
     first = int(model.sensor_adr[sensors[0]])
     return slice(first, first + width * len(sensors))
-

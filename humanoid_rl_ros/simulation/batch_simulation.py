@@ -157,7 +157,7 @@ class BatchSimulation:
         return self._imu.motion(self.qpos, self.qvel)
 
     def place(self, which: IndexArray, qpos: FloatArray, qvel: FloatArray) -> None:
-        """Put some robots into states of their own; what their feet and motors read is as if they hung in the air.
+        """Put some robots into states of their own; what their feet and motors feel is as if they hung in the air.
 
         Args:
             which: rows [Shape (k,)].
@@ -165,6 +165,12 @@ class BatchSimulation:
         """
         self.qpos[which], self.qvel[which] = qpos, qvel
         self._readings[which] = 0.0
+        for row in which:
+            # Where the feet are; forces and velocities stay zero.
+            self._scratch.qpos[:] = self.qpos[row]
+            mujoco.mj_kinematics(self.model, self._scratch)
+            mujoco.mj_sensorPos(self.model, self._scratch)
+            self._readings[row, -1] = self._scratch.sensordata
         level = -np.asarray(self.model.opt.gravity)
         self.accelerometer[which] = rotate_inverse(self.imu().orientation[which], np.tile(level, (len(which), 1)))
 
@@ -196,7 +202,8 @@ class BatchSimulation:
     def diverged(self) -> BoolArray:
         """Robots whose physics has left the finite; `place` them before the next step [Shape (n,)]."""
         # NaN fails every comparison.
-        return ~((self.qvel * self.qvel).sum(axis=1) < DIVERGED_SPEED**2) | ~np.isfinite(self.qpos).all(axis=1)
+        slow: BoolArray = (self.qvel * self.qvel).sum(axis=1) < DIVERGED_SPEED**2
+        return ~slow | ~np.isfinite(self.qpos).all(axis=1)
 
     def vary(self, which: IndexArray, variation: BodyVariation) -> None:
         """Give some robots bodies of their own, until they are varied again.
@@ -210,6 +217,8 @@ class BatchSimulation:
             model = self._models[row]
             friction = variation.friction[k]
             model.geom_friction[:, 0] = nominal.geom_friction[:, 0] if np.isnan(friction) else friction
+            # Contact pairs that the model names have both tangential frictions of their own.
+            model.pair_friction[:, :2] = nominal.pair_friction[:, :2] if np.isnan(friction) else friction
             model.actuator_gainprm[:, 0] = nominal.actuator_gainprm[:, 0] * variation.kp[k]
             model.actuator_biasprm[:, 1] = nominal.actuator_biasprm[:, 1] * variation.kp[k]
             model.actuator_biasprm[:, 2] = nominal.actuator_biasprm[:, 2] * variation.kd[k]

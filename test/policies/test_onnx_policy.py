@@ -202,6 +202,66 @@ def test_an_unnamed_choice_of_outputs_is_refused(tmp_path: Path, refuses: Refuse
         _load(path)
 
 
+ROWS = np.array([[1.0, 1.0, 0.0], [0.0, 10.0, 0.0], [0.0, 0.0, 1.0]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "calls"),
+    [(["batch", 3], 1), ([None, 3], 1), (["batch", 1, 3], 1), ([1, 3], 3), ([3], 3), (["width"], 3), ([1, 1, 3], 3)],
+)
+def test_a_batch_is_answered_row_by_row_or_in_one_call(shape: list[Any], calls: int, tmp_path: Path) -> None:
+    policy = _load(_linear(tmp_path / "a.onnx", shape))
+    session = policy._session
+    run, batches = session.run, []
+    session.run = lambda fetch, feed: batches.append(feed) or run(fetch, feed)
+    actions = policy.infer_batch(ROWS)
+    assert (actions.dtype, actions.tolist()) == (np.float32, [[1.0, 2.0], [0.0, 20.0], [3.0, 4.0]])
+    assert len(batches) == calls
+    assert policy.infer_batch(ROWS[::2]).tolist() == [[1.0, 2.0], [3.0, 4.0]]
+    assert policy.infer_batch(ROWS[:0]).shape == (0, 2)
+
+
+def test_a_batch_of_a_recurrent_network_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    policy = _load(_recurrent(tmp_path / "a.onnx"), output_name="act", recurrent={"h_in": "h_out"})
+    with refuses(PolicyError, "a.onnx", "recurrent"):
+        policy.infer_batch(ROWS)
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 4), (3, 2), (1, 2, 3)])
+@pytest.mark.parametrize("axes", [["batch", 3], [1, 3]])
+def test_a_batch_of_another_shape_is_refused(
+    shape: tuple[int, ...], axes: list[Any], tmp_path: Path, refuses: Refuses
+) -> None:
+    policy = _load(_linear(tmp_path / "a.onnx", axes))
+    with refuses(PolicyError, "a.onnx", str(shape), "(batch, 3)"):
+        policy.infer_batch(np.zeros(shape, dtype=np.float32))
+
+
+def test_a_network_that_makes_one_answer_of_a_batch_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    nodes = [
+        _node("MatMul", ["obs", "w"], ["x"]),
+        onnx.helper.make_node("ReduceSum", ["x", "axis"], ["act"], keepdims=1),
+    ]
+    path = _save(tmp_path / "a.onnx", nodes, {"obs": ["batch", 3]}, {"act": None})
+    model = onnx.load(str(path))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([0]), "axis"))
+    onnx.save(model, str(path))
+    policy = _load(path)
+    assert policy.infer_batch(ROWS[:1]).tolist() == [[1.0, 2.0]]
+    with refuses(PolicyError, "'act'", "gives 2 numbers for 3 observations", "2 joints"):
+        policy.infer_batch(ROWS)
+
+
+def test_a_network_whose_batch_is_only_said_to_be_free_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    nodes = [_node("Reshape", ["obs", "shape"], ["x"]), _node("MatMul", ["x", "w"], ["act"])]
+    path = _save(tmp_path / "a.onnx", nodes, {"obs": ["batch", 3]}, {"act": None})
+    model = onnx.load(str(path))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, 3]), "shape"))
+    onnx.save(model, str(path))
+    with refuses(PolicyError, "a.onnx", "inference failed"):
+        _load(path).infer_batch(ROWS)
+
+
 def test_not_a_number_reaches_no_joint(tmp_path: Path, refuses: Refuses) -> None:
     """The network's own answer is passed on as it is; what reads the action refuses it."""
     from humanoid_rl_ros.core.action import ActionProcessor, plain_action
