@@ -85,7 +85,7 @@ setup(
         "plot": PLOT,
         "demo": [*ROS, *SIMULATION, *POLICY, *CLI, *PLOT, ONNX],
         # torch is pinned exactly: `==2.13.0` also takes the CPU build, 2.13.0+cpu, and prefers it where it is offered.
-        "train": [*SIMULATION, "torch==2.13.0", "gymnasium>=1.0,<2", ONNX],
+        "train": [*SIMULATION, *POLICY, *CLI, *PLOT, "torch==2.13.0", "gymnasium>=1.1,<2", ONNX],
         "test": [
             "pytest==8.3.5",  # launch_pytest breaks with 8.4, launch_testing with 9
             "hypothesis>=6.100,<7",

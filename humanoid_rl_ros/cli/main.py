@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -11,7 +13,7 @@ import typer
 from rich.console import Console
 
 from humanoid_rl_ros import __version__
-from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.errors import HumanoidError, MissingDependencyError
 
 app = typer.Typer(
     help="Run a learned policy on a humanoid with ROS 2, keep the robot safe, and see what happened.",
@@ -47,13 +49,13 @@ def demo(
     robot: Robot = "reference",
     policy: Policy = "stand",
     command: Annotated[
-        tuple[float, float, float], typer.Option(metavar="X Y YAW", help="Velocity command [m/s, m/s, rad/s].")
+        tuple[float, float, float], typer.Option(metavar="X Y YAW", help="Velocity command (m/s, m/s, rad/s).")
     ] = (0.0, 0.0, 0.0),
-    seconds: Annotated[float, typer.Option(min=0.1, help="Simulated time [s].")] = 20.0,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Simulated time (s).")] = 20.0,
     mode: Annotated[Mode, typer.Option(help="Wait for each command, or step by the wall clock.")] = Mode.lockstep,
     entry_blend: Annotated[
         float | None,
-        typer.Option(min=0.0, help="Time to take over from the measured pose [s]; the bundle's by default."),
+        typer.Option(min=0.0, help="Time to take over from the measured pose (s); the bundle's by default."),
     ] = None,
     safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
     json_file: JsonFile = None,
@@ -66,6 +68,125 @@ def demo(
 
     options = DemoOptions(robot, policy, command, seconds, mode.value, json_file, picture, entry_blend, safety)
     if not run_demo(options, console):
+        raise typer.Exit(1)
+
+
+@app.command()
+def train(
+    algorithm: Annotated[str, typer.Argument(metavar="ppo|sac", help="How to learn.")],
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps of the whole run, of all robots together.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run.")],
+    task: Annotated[
+        str | None, typer.Option(help="Shipped task (walk, stand, get_up) or task YAML; walk by default.")
+    ] = None,
+    robot: Annotated[
+        str | None, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF); reference by default.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random; 0 by default.")] = None,
+    environments: Annotated[
+        int | None, typer.Option(min=1, help="Robots that learn together; the learner YAML's by default.")
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Learner YAML to lay over the shipped one.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Key of the learner or the task; may be repeated."),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in FOLDER was stopped.")] = False,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
+    torch_threads: Annotated[int, typer.Option(min=1, help="Of the learner's arithmetic.")] = 1,
+    checkpoint_seconds: Annotated[float, typer.Option(min=0.0, help="Seconds between two checkpoints.")] = 120.0,
+    evaluate_every: Annotated[
+        int, typer.Option(min=0, metavar="STEPS", help="Steps between two evaluations; 0 for none.")
+    ] = 2_000_000,
+    json_file: JsonFile = None,
+    export: Annotated[bool, typer.Option(help="Write the policy bundle at the end.")] = True,
+) -> None:
+    """Train a policy in simulation; Ctrl-C saves and leaves, --resume goes on, FOLDER/policy is what it learned."""
+    with _training_libraries():
+        from humanoid_rl_ros.cli.train import run_train
+        from humanoid_rl_ros.cli.train_settings import TrainOptions
+
+    options = TrainOptions(
+        algorithm=algorithm,
+        steps=steps,
+        out=out,
+        task=task,
+        robot=robot,
+        seed=seed,
+        environments=environments,
+        config=config,
+        settings=tuple(settings or ()),
+        resume=resume,
+        threads=threads,
+        torch_threads=torch_threads,
+        checkpoint_seconds=checkpoint_seconds,
+        evaluate_every=evaluate_every,
+        json_file=json_file,
+        export=export,
+    )
+    code = run_train(options, console)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command("export")
+def export_command(
+    source: Annotated[Path, typer.Argument(metavar="CHECKPOINT|RUN", help="Checkpoint, or run folder: its newest.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Bundle to write.")],
+) -> None:
+    """Write the policy bundle of a checkpoint, and verify that ONNX gives the actions of torch."""
+    with _training_libraries():
+        from humanoid_rl_ros.cli.export import run_export
+
+    run_export(source, output, console)
+
+
+@app.command("evaluate")
+def evaluate_command(
+    policy: Annotated[str, typer.Argument(metavar="POLICY|RUN|CHECKPOINT", help="What to let walk.")],
+    robot: Annotated[
+        str, typer.Option(help="Shipped robot, robot YAML, or model file; what a run was trained on, or reference.")
+    ] = "",
+    task: Annotated[
+        str, typer.Option(help="Task whose noise and falls count; what a run was trained on, or walk.")
+    ] = "",
+    command: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'X Y YAW'", help="Velocity command (m/s, m/s, rad/s); may be repeated."),
+    ] = None,
+    push: Annotated[
+        list[float] | None, typer.Option(min=0.0, help="Speed a push adds every 4 s (m/s); may be repeated.")
+    ] = None,
+    repeats: Annotated[int, typer.Option(min=1, help="Robots for each row.")] = 8,
+    seconds: Annotated[float, typer.Option(min=3.0, help="Simulated time (s).")] = 20.0,
+    friction: Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Range of friction.")] = None,
+    mass: Annotated[tuple[float, float], typer.Option(metavar="LOW HIGH", help="Range of the mass factor.")] = (
+        1.0,
+        1.0,
+    ),
+    noise: Annotated[float, typer.Option(min=0.0, help="Factor on the task's own noise and sensor errors.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Survival, tracking error, energy and effort over commands and pushes; exit 0 if no robot fell."""
+    with _training_libraries():
+        from humanoid_rl_ros.cli.evaluate import EvaluateOptions, parse_command, run_evaluate
+        from humanoid_rl_ros.envs.evaluation import EvaluationSpec
+
+    options = EvaluateOptions(
+        policy=policy,
+        robot=robot,
+        task=task,
+        commands=[parse_command(text) for text in command or ()],
+        pushes=push or [0.0, 0.4],
+        spec=EvaluationSpec(repeats=repeats, seconds=seconds, friction=friction, mass=mass, noise=noise, seed=seed),
+        threads=threads,
+        json_file=json_file,
+    )
+    if not run_evaluate(options, console):
         raise typer.Exit(1)
 
 
@@ -95,7 +216,7 @@ def robot_check(robot: Annotated[str, typer.Argument(help="Shipped robot, robot 
 def policy_stand(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Bundle to write.")],
     robot: Robot = "reference",
-    period: Annotated[float, typer.Option(min=0.002, help="Time between two inferences [s].")] = 0.02,
+    period: Annotated[float, typer.Option(min=0.002, help="Time between two inferences (s).")] = 0.02,
 ) -> None:
     """Make a standing policy for a robot, to run the graph with before anything is trained."""
     from humanoid_rl_ros.cli.policy_stand import stand
@@ -118,7 +239,7 @@ def policy_check(
 @bench_app.command("latency")
 def bench_latency(
     rate: Annotated[list[int], typer.Option(help="Joint states per second; may be repeated.")] = [200, 500],  # noqa: B006  # typer copies it
-    seconds: Annotated[float, typer.Option(min=1.0, help="Length of one turn [s].")] = 5.0,
+    seconds: Annotated[float, typer.Option(min=1.0, help="Length of one turn (s).")] = 5.0,
     rounds: Annotated[int, typer.Option(min=1, help="Turns the chains take, to even out a busy machine.")] = 3,
     json_file: JsonFile = None,
 ) -> None:
@@ -126,6 +247,19 @@ def bench_latency(
     from humanoid_rl_ros.cli.bench_latency import run_latency
 
     run_latency(rates=rate, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
+
+
+@contextmanager
+def _training_libraries() -> Iterator[None]:
+    """Says what to install where an import finds a library missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith(__package__.partition(".")[0]):
+            raise
+        raise MissingDependencyError(
+            f"training needs {error.name}, which is not installed: pip install 'humanoid_rl_ros[train]'"
+        ) from None
 
 
 def _version(value: bool) -> None:

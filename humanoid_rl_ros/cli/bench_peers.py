@@ -1,0 +1,80 @@
+"""The other PPOs that `humanoid_rl bench training` measures beside our own."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from dataclasses import dataclass
+from typing import Protocol
+
+from humanoid_rl_ros.core.errors import MissingDependencyError
+from humanoid_rl_ros.envs.batch_env import BatchEnv
+from humanoid_rl_ros.learning.ppo_config import PPOConfig
+
+
+class Trainee(Protocol):
+    """Something that learns in an environment of its own."""
+
+    def iterate(self) -> None:
+        """Collect and update once."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another library.
+
+    Attributes:
+        title: what it is called.
+        distribution: what pip calls it.
+    """
+
+    title: str
+    distribution: str
+
+    @property
+    def version(self) -> str | None:
+        """Which is installed, or None."""
+        try:
+            return importlib.metadata.version(self.distribution)
+        except importlib.metadata.PackageNotFoundError:
+            return None
+
+    @property
+    def how_to_get(self) -> str:
+        """What to do where it is missing; another torch than ours is not to come with it."""
+        return f"{self.distribution} is not installed: pip install 'humanoid_rl_ros[train,peers]'"
+
+    def require(self) -> None:
+        """Refuse to go on without it.
+
+        Raises:
+            MissingDependencyError: it is not installed.
+        """
+        if self.version is None:
+            raise MissingDependencyError(self.how_to_get)
+
+
+PEERS = {
+    "sb3": Peer("Stable-Baselines3", "stable-baselines3"),
+    "rsl_rl": Peer("rsl_rl", "rsl-rl-lib"),
+}
+
+
+def make_peer(name: str, env: BatchEnv, config: PPOConfig, seed: int) -> Trainee:
+    """A peer that begins, with what our own configuration says wherever it has such a thing.
+
+    What it has not, it is spared: neither learns from mirror images, and Stable-Baselines3's critic sees what the
+    actor sees.
+
+    Args:
+        name: one of `PEERS`, installed.
+        env: what it learns in.
+        config: of our own PPO.
+        seed: of its randomness and the environment's.
+    """
+    if name == "sb3":
+        from humanoid_rl_ros.cli.bench_sb3 import StableBaselines
+
+        return StableBaselines(env, config, seed)
+    from humanoid_rl_ros.cli.bench_rsl_rl import RslRl
+
+    return RslRl(env, config, seed)

@@ -1,0 +1,94 @@
+"""The policy of a checkpoint, or of a run's newest one, with the contract that its task promises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from humanoid_rl_ros.cli.train_settings import digests
+from humanoid_rl_ros.core.errors import ConfigError, TrainingError
+from humanoid_rl_ros.envs.evaluation import Act
+from humanoid_rl_ros.envs.task_contract import task_contract
+from humanoid_rl_ros.envs.tasks import task_for
+from humanoid_rl_ros.learning.actor_state import act_with, actor_from_state
+from humanoid_rl_ros.learning.checkpoint import load_checkpoint
+from humanoid_rl_ros.learning.networks import ActorNetwork
+from humanoid_rl_ros.learning.run_checkpoints import checkpoint_record, checkpoints_in
+from humanoid_rl_ros.learning.run_folder import RunFolder, RunRecord
+from humanoid_rl_ros.policies.bundle import PolicyBundle
+from humanoid_rl_ros.resources import find_robot
+
+
+@dataclass(frozen=True)
+class CheckpointPolicy:
+    """What a checkpoint has learned.
+
+    Attributes:
+        path: the checkpoint.
+        record: of its run.
+        steps: environment steps it learned from.
+        actor: the policy.
+        contract: all of its bundle but the weights.
+    """
+
+    path: Path
+    record: RunRecord
+    steps: int
+    actor: ActorNetwork
+    contract: PolicyBundle
+
+    @property
+    def robot(self) -> str:
+        """As `find_robot` takes it."""
+        return self.record.robot
+
+    @property
+    def task(self) -> str:
+        """As `task_for` takes it."""
+        return self.record.task
+
+    @property
+    def act(self) -> Act:
+        """Actions for observations."""
+        return act_with(self.actor)
+
+
+def is_checkpoint(source: str | Path) -> bool:
+    """Whether this is a checkpoint file or a run folder, and no policy bundle."""
+    path = Path(source).expanduser()
+    return (path.is_file() and path.suffix == ".pt") or (path.is_dir() and RunFolder(path).record_file.is_file())
+
+
+def checkpoint_policy(source: Path) -> CheckpointPolicy:
+    """Read a policy.
+
+    Args:
+        source: a checkpoint, or a run folder for its newest.
+
+    Raises:
+        HumanoidError: there is no checkpoint, it cannot be read, or its task or robot is not what it was.
+    """
+    path = _newest(source.expanduser())
+    content = load_checkpoint(path)
+    record = checkpoint_record(content, path)
+    robot = find_robot(record.robot)
+    task = task_for(record.task, robot, record.overrides)
+    task_digest, robot_digest = digests(task, robot)
+    replace(record, task_digest=task_digest, robot_digest=robot_digest).require_same(record, str(path))
+    try:
+        actor, steps = actor_from_state(content["policy"]), int(content["steps"])
+    except KeyError as error:
+        raise TrainingError(f"{path}: the checkpoint lacks {error}") from None
+    return CheckpointPolicy(path, record, steps, actor, task_contract(task, robot))
+
+
+def _newest(source: Path) -> Path:
+    if source.is_file():
+        return source
+    if not source.exists():
+        raise ConfigError(f"{source}: no such checkpoint or run folder")
+    folder = RunFolder(source).checkpoints()
+    found = checkpoints_in(folder if folder.is_dir() else source)
+    if not found:
+        raise ConfigError(f"{source} holds no checkpoint")
+    return found[0]

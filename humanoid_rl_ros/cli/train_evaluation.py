@@ -1,0 +1,61 @@
+"""What `humanoid_rl train` measures now and then: a short walk under each command, pushed, without exploration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from humanoid_rl_ros.core.command import AXES, CommandSpec
+from humanoid_rl_ros.envs.evaluation import COMMANDS, CommandResult, EvaluationSpec, evaluate
+from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
+from humanoid_rl_ros.learning.actor_state import act_with
+from humanoid_rl_ros.learning.networks import ActorNetwork
+from humanoid_rl_ros.learning.run_folder import RunRecord
+from humanoid_rl_ros.learning.trainer import Evaluate
+from humanoid_rl_ros.resources import find_robot
+
+REPEATS, SECONDS, PUSH_SPEED = 4, 12.0, 0.4
+LOST = 1.0
+"""What a command counts for under which nobody stood long enough to be measured [m/s]."""
+
+
+def evaluator(record: RunRecord, env: HumanoidBatch, threads: int | None) -> Evaluate | None:
+    """What measures a policy of this run, or None for a task that does not begin on its feet.
+
+    Args:
+        record: of the run.
+        env: in which it learns; the evaluation has robots of its own.
+        threads: of the physics.
+    """
+    if env.task.episode.start != "standing":
+        return None
+    commands = [command for command in COMMANDS if _within(command, env.task.commands.full)]
+    spec = EvaluationSpec(
+        commands or [(0.0, 0.0, 0.0)], repeats=REPEATS, seconds=SECONDS, push_speed=PUSH_SPEED, noise=1.0
+    )
+    robot = find_robot(record.robot)
+
+    def measure(actor: ActorNetwork) -> dict[str, float]:
+        found = evaluate(robot, record.task, act_with(actor), spec, contract=env.contract, threads=threads)
+        return summarise(found)
+
+    return measure
+
+
+def summarise(results: Sequence[CommandResult]) -> dict[str, float]:
+    """Means over the commands, and a score: survival less velocity error [m/s] less half the yaw error [rad/s]."""
+    velocity = [LOST if math.isnan(r.velocity_error) else r.velocity_error for r in results]
+    yaw = [LOST if math.isnan(r.yaw_error) else r.yaw_error for r in results]
+    means = {
+        "survival": float(np.mean([r.survival for r in results])),
+        "velocity_error": float(np.mean(velocity)),
+        "yaw_error": float(np.mean(yaw)),
+    }
+    return means | {"score": means["survival"] - means["velocity_error"] - 0.5 * means["yaw_error"]}
+
+
+def _within(command: Sequence[float], ranges: CommandSpec) -> bool:
+    bounds = (getattr(ranges, axis) for axis in AXES)
+    return all(low <= value <= high for value, (low, high) in zip(command, bounds, strict=True))
