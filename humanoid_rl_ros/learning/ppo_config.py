@@ -1,0 +1,108 @@
+"""What can be chosen about PPO."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.learning.networks import ACTIVATIONS
+
+
+@dataclass(frozen=True)
+class PPOConfig:
+    """Proximal policy optimisation.
+
+    Attributes:
+        steps_per_iteration: control steps of every robot between two updates.
+        epochs: times that an update goes through what was collected.
+        minibatches: optimiser steps in an epoch.
+        learning_rate: of Adam, to begin with.
+        learning_rate_floor, learning_rate_ceiling: between which it is adapted.
+        desired_kl: KL divergence between the policy that acted and the new one about which the rate is kept; None to
+            leave the rate alone.
+        discount: γ, of one control step.
+        gae_lambda: λ of the advantages.
+        clip: ε of the probability ratio.
+        value_clip: how far a value may move in an update; None for any.
+        value_coefficient: weight of the value loss.
+        entropy_coefficient: weight of the entropy bonus.
+        max_gradient_norm: to which the gradients of actor and critic are clipped, each for itself.
+        initial_std: of the exploration, in units of the action.
+        std_floor: below which the exploration does not fall.
+        actor_hidden, critic_hidden: widths of the hidden layers.
+        activation: between the layers.
+        mirror: whether every sample is replaced by its mirror image half of the time, where the task has a mirror.
+        observation_clip: bound of a normalised observation.
+        normalise_advantages: whether advantages are brought to mean 0 and std 1.
+        overlap: whether the next batch is collected while the networks learn from this one; its policy is one update
+            behind then.
+        shards: blocks of robots that draw their own randomness; N processes of one shard each learn what one process
+            of N shards learns.
+    """
+
+    steps_per_iteration: int = 24
+    epochs: int = 5
+    minibatches: int = 4
+    learning_rate: float = 1e-3
+    learning_rate_floor: float = 2e-4
+    learning_rate_ceiling: float = 1e-2
+    desired_kl: float | None = 0.01
+    discount: float = 0.99
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    value_clip: float | None = None
+    value_coefficient: float = 1.0
+    entropy_coefficient: float = 0.005
+    max_gradient_norm: float = 1.0
+    initial_std: float = 0.8
+    std_floor: float = 0.0
+    actor_hidden: tuple[int, ...] = (256, 128, 128)
+    critic_hidden: tuple[int, ...] = (256, 128, 128)
+    activation: str = "elu"
+    mirror: bool = True
+    observation_clip: float = 10.0
+    normalise_advantages: bool = True
+    overlap: bool = False
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("steps_per_iteration", "epochs", "minibatches", "shards"):
+            self._require(name, "at least 1", least=1)
+        for name in (
+            "learning_rate",
+            "learning_rate_floor",
+            "learning_rate_ceiling",
+            "desired_kl",
+            "clip",
+            "value_clip",
+            "max_gradient_norm",
+            "initial_std",
+            "observation_clip",
+        ):
+            self._require(name, "above 0", above=0.0)
+        for name in ("value_coefficient", "entropy_coefficient", "std_floor"):
+            self._require(name, "at least 0", least=0.0)
+        for name in ("discount", "gae_lambda"):
+            self._require(name, "in [0, 1]", least=0.0, most=1.0)
+        for name in ("actor_hidden", "critic_hidden"):
+            if any(width < 1 for width in getattr(self, name)):
+                raise ConfigError(f"ppo: '{name}' must be widths of at least 1, found {list(getattr(self, name))}")
+        if self.activation not in ACTIVATIONS:
+            raise ConfigError(f"ppo: 'activation' must be one of {', '.join(ACTIVATIONS)}, found '{self.activation}'")
+        if not self.learning_rate_floor <= self.learning_rate <= self.learning_rate_ceiling:
+            raise ConfigError(
+                f"ppo: 'learning_rate' must be between its floor and its ceiling, [{self.learning_rate_floor:g}, "
+                f"{self.learning_rate_ceiling:g}], found {self.learning_rate:g}"
+            )
+        if self.initial_std < self.std_floor:
+            raise ConfigError(
+                f"ppo: 'initial_std' must be at least 'std_floor', {self.std_floor:g}, found {self.initial_std:g}"
+            )
+
+    def _require(
+        self, name: str, expected: str, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
+    ) -> None:
+        value = getattr(self, name)
+        if value is not None and not (math.isfinite(value) and above < value and least <= value <= most):
+            raise ConfigError(f"ppo: '{name}' must be {expected}, found {value:g}")
