@@ -93,6 +93,22 @@ def find_policy(name: str) -> PolicyBundle:
     return load_bundle(share_folder() / "config" / "policies" / name)
 
 
+def default_policy(robot: RobotSpec) -> str:
+    """Name of the shipped policy that a robot runs when nobody says which: one that walks, if there is one.
+
+    Raises:
+        ConfigError: none is shipped for this robot.
+    """
+    folder = share_folder() / "config" / "policies"
+    fitting = [name for name in policy_names() if load_bundle(folder / name).robot == robot.name]
+    if not fitting:
+        raise ConfigError(
+            f"no policy is shipped for robot '{robot.name}'; name a bundle, or make one: humanoid_rl train, "
+            "humanoid_rl policy stand"
+        )
+    return min(fitting, key=lambda name: (not name.startswith("walk"), name))
+
+
 def safety_file(name: str = "") -> Path:
     """The safety YAML of that path, or the shipped one."""
     return Path(name).expanduser() if name else share_folder() / "config" / "safety.yaml"

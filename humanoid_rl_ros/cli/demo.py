@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, p
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
-from humanoid_rl_ros.resources import find_policy, find_robot
+from humanoid_rl_ros.resources import default_policy, find_policy, find_robot
 
 START_TIMEOUT_S = 60.0  # the first start after an installation compiles every module
 STALL_TIMEOUT_S = 20.0
@@ -68,7 +68,9 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
     Raises:
         HumanoidError: the robot, the policy or a node is not usable, or a node died.
     """
-    robot, bundle = find_robot(options.robot), find_policy(options.policy)
+    robot = find_robot(options.robot)
+    options = replace(options, policy=options.policy or default_policy(robot))
+    bundle = find_policy(options.policy)
     for path in (options.json_file, options.picture):
         if path is not None and not path.absolute().parent.is_dir():
             raise HumanoidError(f"cannot write {path}: no folder {path.absolute().parent}")

@@ -39,18 +39,26 @@ class Mode(str, Enum):
     realtime = "realtime"
 
 
+class Held(str, Enum):
+    """What becomes of joints that a policy does not drive while it is trained."""
+
+    welded = "welded"
+    simulated = "simulated"
+
+
 JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]
 Robot = Annotated[str, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF).")]
-Policy = Annotated[str, typer.Option(help="Shipped policy or bundle folder.")]
 
 
 @app.command()
 def demo(
     robot: Robot = "reference",
-    policy: Policy = "stand",
+    policy: Annotated[
+        str, typer.Option(help="Shipped policy or bundle folder; by default the one shipped for the robot.")
+    ] = "",
     command: Annotated[
         tuple[float, float, float], typer.Option(metavar="X Y YAW", help="Velocity command (m/s, m/s, rad/s).")
-    ] = (0.0, 0.0, 0.0),
+    ] = (0.5, 0.0, 0.0),
     seconds: Annotated[float, typer.Option(min=0.1, help="Simulated time (s).")] = 20.0,
     mode: Annotated[Mode, typer.Option(help="Wait for each command, or step by the wall clock.")] = Mode.lockstep,
     entry_blend: Annotated[
@@ -247,6 +255,55 @@ def bench_latency(
     from humanoid_rl_ros.cli.bench_latency import run_latency
 
     run_latency(rates=rate, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
+
+
+@bench_app.command("training")
+def bench_training(
+    only: Annotated[
+        str, typer.Option(metavar="NAMES", help="Of ours,sb3,rsl_rl; by default all that are installed.")
+    ] = "",
+    task: Annotated[str, typer.Option(help="Shipped task (walk, stand, get_up) or task YAML.")] = "walk",
+    robot: Robot = "reference",
+    environments: Annotated[
+        int | None, typer.Option(min=1, help="Robots of each learner; the learner YAML's by default.")
+    ] = None,
+    held: Annotated[Held, typer.Option(help="Joints that the policy does not drive.")] = Held.welded,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Key of the learner or the task; may be repeated."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(min=0.01, help="Length of one turn (s).")] = 10.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each learner, to even out a busy machine.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
+    torch_threads: Annotated[int, typer.Option(min=1, help="Of the learners' arithmetic.")] = 1,
+    time_to_walk: Annotated[
+        bool, typer.Option("--time-to-walk", help="Instead: train from nothing until the robot walks.")
+    ] = False,
+    minutes: Annotated[float, typer.Option(min=0.001, help="With it: when to give up (min).")] = 10.0,
+    seeds: Annotated[int, typer.Option(min=1, help="With it: trainings.")] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Environment steps a second while learning, ours beside Stable-Baselines3 and rsl_rl, and where the time goes."""
+    with _training_libraries():
+        from humanoid_rl_ros.cli.bench_training import BenchOptions, run_training
+        from humanoid_rl_ros.cli.bench_walking import run_time_to_walk
+
+    options = BenchOptions(
+        only=tuple(name.strip() for name in only.split(",") if name.strip()),
+        task=task,
+        robot=robot,
+        environments=environments,
+        held=held.value,
+        settings=tuple(settings or ()),
+        seed=seed,
+        threads=threads,
+        torch_threads=torch_threads,
+    )
+    if time_to_walk:
+        run_time_to_walk(options, minutes=minutes, seeds=seeds, json_file=json_file, console=console)
+    else:
+        run_training(options, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
 
 
 @contextmanager

@@ -62,9 +62,10 @@ class CommandSampler:
         uniform, kind, axis = rng.random((k, 3)), rng.random((k, 2)), rng.integers(0, 3, k)
         wait = rng.uniform(*self._sampling.period, size=k)
         command = ranges[:, 0] + uniform * (ranges[:, 1] - ranges[:, 0])
-        single = kind[:, 1] < self._sampling.single_axis_share
-        command[single] *= np.eye(3)[axis[single]]
         command[np.abs(command) < self._sampling.dead_band] = 0.0
+        # One axis alone, unless nothing is asked of it: standing has a share of its own.
+        single = (kind[:, 1] < self._sampling.single_axis_share) & (command[np.arange(k), axis] != 0.0)
+        command[single] *= np.eye(3)[axis[single]]
         command[kind[:, 0] < self._sampling.standing_share] = 0.0
         self.command[which] = command
         self.steps_left[which] = np.maximum(1, np.round(wait / self._period)).astype(np.intp)

@@ -204,15 +204,17 @@ def forward_velocity(step: TaskStep, p: RewardParameters) -> FloatArray:
 
 @register_reward("feet_phase", sigma=0.002, swing_height=0.08, swing_share=0.45)
 def feet_phase(step: TaskStep, p: RewardParameters) -> FloatArray:
-    """exp(−Σ(height − wanted)²/σ): each foot swings in its part of the gait clock and stands in the rest [σ in m²].
+    """exp(−Σ(height − wanted)²/σ) less what feet that stay on the ground would earn [σ in m²].
 
-    The wanted height is a squared sine over the swing; while standing is asked for it is zero.
+    Each foot swings in its part of the gait clock and stands in the rest; the wanted height is a squared sine over the
+    swing. Without the second part standing still would earn more than half of what walking does, without the risk.
+    While standing is asked for the wanted height is zero.
     """
     share = p["swing_share"]
     phase = np.mod(step.phase, 2.0 * math.pi) / (2.0 * math.pi)
     wanted = np.where(phase < share, p["swing_height"] * np.sin(math.pi * phase / share) ** 2, 0.0)
     wanted = np.where(step.standing[:, None], 0.0, wanted)
-    return np.exp(-_squares(step.foot_height - wanted) / p["sigma"])
+    return np.exp(-_squares(step.foot_height - wanted) / p["sigma"]) - np.exp(-_squares(wanted) / p["sigma"])
 
 
 @register_reward("upright")

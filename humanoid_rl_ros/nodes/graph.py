@@ -13,7 +13,7 @@ from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.nodes.choices import MODES
 from humanoid_rl_ros.policies.contract import require_contract
-from humanoid_rl_ros.resources import find_policy, find_robot, safety_file
+from humanoid_rl_ros.resources import default_policy, find_policy, find_robot, safety_file
 from humanoid_rl_ros.safety.limits import load_safety_limits
 
 REMAPPINGS = (("/clock", "clock"), ("/tf", "tf"))
@@ -58,7 +58,7 @@ def graph_parameters(
 
     Args:
         robot: a shipped robot's name, a robot YAML, or a model file.
-        policy: a shipped bundle's name, or a folder.
+        policy: a shipped bundle's name, or a folder; empty for the one shipped for this robot.
         mode: ``realtime`` or ``lockstep``.
         velocity_command: linear x, y [m/s], angular z [rad/s] to follow all the time; None to listen to cmd_vel.
         cmd_vel_type: ``twist_stamped`` or ``twist``.
@@ -77,6 +77,7 @@ def graph_parameters(
     """
     if mode not in MODES:
         raise ConfigError(f"no mode '{mode}'; {did_you_mean(mode, MODES)}")
+    policy = policy or default_policy(find_robot(robot))
     pose, rate = _checked(robot, policy, limits, base_velocity_topic)
     command_type = "joint_state" if mode == "lockstep" else "float64_multi_array"
     shared = {"robot": robot, "mode": mode, "use_sim_time": True, "autostart": True}

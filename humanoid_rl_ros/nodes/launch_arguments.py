@@ -45,7 +45,7 @@ _SHARED = (
 
 SIMULATION_ARGUMENTS = (
     LaunchArgument("robot", _ROBOT_TEXT, "reference"),
-    LaunchArgument("policy", _POLICY_TEXT, "stand"),
+    LaunchArgument("policy", f"{_POLICY_TEXT} Empty: the one that is shipped for the robot.", ""),
     LaunchArgument("mode", "Step by the wall clock, or wait for each command.", MODES[0], MODES),
     LaunchArgument(
         "command", "Velocity to follow all the time, 'x y yaw' [m/s m/s rad/s]; empty: listen to cmd_vel.", ""
