@@ -66,7 +66,12 @@ def _run(options: TrainOptions, console: Console, others: Distributed | None) ->
         folder.require_new()
     threads = options.threads if options.threads is not None or processes == 1 else _share_of_cores()
     env = make_batch(
-        record.task, record.robot, record.environments // processes, overrides=record.overrides, threads=threads
+        record.task,
+        record.robot,
+        record.environments // processes,
+        overrides=record.overrides,
+        threads=threads,
+        stream=rank,
     )
     try:
         learner = make_learner(record.algorithm, env, config, record.seed, others)

@@ -56,6 +56,7 @@ class HumanoidBatch:
             ranges and rewards are played with that policy's observation, action and gains.
         threads: of the physics; by default as many as this process has cores.
         auto_reset: whether a robot whose episode ended starts anew in the same step.
+        stream: batches that learn together, each in a process of its own, differ in this, and so in their randomness.
 
     Raises:
         ConfigError, ContractError, ModelError: robot, task and contract do not fit, or the robot cannot be simulated.
@@ -70,9 +71,10 @@ class HumanoidBatch:
         contract: PolicyBundle | None = None,
         threads: int | None = None,
         auto_reset: bool = True,
+        stream: int = 0,
     ) -> None:
         self.contract = contract = task_contract(task, robot) if contract is None else contract
-        self.task, self._n, self._auto_reset = task, n_envs, auto_reset
+        self.task, self._n, self._auto_reset, self._stream = task, n_envs, auto_reset, stream
         if contract.action.kind == "effort" or contract.action.last_action == "after_effort_clip":
             raise ConfigError(f"policy '{contract.name}': its kind of action cannot be simulated in a batch")
         pose, gains = pose_and_gains(contract, robot)
@@ -203,7 +205,7 @@ class HumanoidBatch:
 
     def reset(self, seed: int) -> BatchObservation:
         """See `BatchEnv.reset`."""
-        self._rng = np.random.default_rng(seed)
+        self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(self._stream,)))
         self._curriculum.reset()
         self._log = EpisodeLog(self._n, self._rewards.names, self.control_period)
         if self.task.episode.start == "lying":

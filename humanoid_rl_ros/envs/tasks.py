@@ -38,6 +38,7 @@ def make_batch(
     overrides: Mapping[str, Any] | None = None,
     threads: int | None = None,
     auto_reset: bool = True,
+    stream: int = 0,
 ) -> HumanoidBatch:
     """n robots at a task.
 
@@ -47,10 +48,12 @@ def make_batch(
         n_envs: robots.
         overrides: keys of the task's YAML to set instead, nested ones with dots.
         threads: of the physics; by default as many as this process has cores.
-        auto_reset: see `HumanoidBatch`.
+        auto_reset, stream: see `HumanoidBatch`.
 
     Raises:
         ConfigError, ContractError, ModelError: there is no such task or robot, or they do not fit.
     """
     spec = find_robot(robot)
-    return HumanoidBatch(spec, task_for(task, spec, overrides), n_envs, threads=threads, auto_reset=auto_reset)
+    return HumanoidBatch(
+        spec, task_for(task, spec, overrides), n_envs, threads=threads, auto_reset=auto_reset, stream=stream
+    )

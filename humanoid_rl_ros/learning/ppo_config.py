@@ -35,8 +35,8 @@ class PPOConfig:
         mirror: whether every sample is replaced by its mirror image half of the time, where the task has a mirror.
         observation_clip: bound of a normalised observation.
         normalise_advantages: whether advantages are brought to mean 0 and std 1.
-        overlap: whether the next batch is collected while the networks learn from this one; its policy is one update
-            behind then.
+        overlap: whether the critic learns in a thread of its own, while the policy learns and then acts; the outcome
+            is the same.
         shards: blocks of robots that draw their own randomness; N processes of one shard each learn what one process
             of N shards learns.
     """
@@ -63,7 +63,7 @@ class PPOConfig:
     mirror: bool = True
     observation_clip: float = 10.0
     normalise_advantages: bool = True
-    overlap: bool = False
+    overlap: bool = True
     shards: int = 1
 
     def __post_init__(self) -> None:

@@ -22,7 +22,7 @@ from humanoid_rl_ros.learning.sac_networks import TwinCritic, sample_squashed  #
 Refuses = Callable[..., AbstractContextManager[None]]
 
 SMALL = SACConfig(
-    hidden=(32,),
+    actor_hidden=(32,),
     critic_hidden=(32, 32),
     batch_size=64,
     buffer_size=4000,
@@ -149,7 +149,7 @@ def _values(learner: SAC, critic: Any, action: float = 0.0) -> Any:
     """Both values of the same action after each observation [Shape (2, b)]."""
     seen = torch.as_tensor(np.asarray(critic), dtype=torch.float32)
     network = TwinCritic(
-        seen.shape[1], 1, learner.config.critic_hidden, "relu", layer_norm=True, generator=torch.Generator()
+        seen.shape[1], 1, learner._config.critic_hidden, "relu", layer_norm=True, generator=torch.Generator()
     )
     network.load_state_dict(learner.state_dict()["critic"])
     with torch.no_grad():
@@ -209,12 +209,12 @@ def test_both_critics_in_one_pass_are_the_two_alone() -> None:
         np.testing.assert_allclose(together[i], x[:, 0], rtol=1e-4, atol=1e-5)
 
 
-def _spread(learner: SAC) -> tuple[float, float]:
+def _spread(learner: SAC, env: _Toy) -> tuple[float, float]:
     """Mean and standard deviation of the actions that the environment is given from here on."""
-    learner.env.taken.clear()
+    env.taken.clear()
     for _ in range(3):
         learner.iterate()
-    actions = np.concatenate([action for _, action in learner.env.taken])
+    actions = np.concatenate([action for _, action in env.taken])
     return float(actions.mean()), float(actions.std())
 
 
@@ -223,9 +223,10 @@ def test_the_policy_of_most_entropy_for_a_quadratic_reward() -> None:
     config = dataclasses.replace(
         SMALL, temperature=0.5, tune_temperature=False, actor_learning_rate=3e-3, critic_learning_rate=3e-3
     )
-    learner = SAC(_Target(bound=10.0), config, 0)
+    env = _Target(bound=10.0)
+    learner = SAC(env, config, 0)
     _train(learner, 2800)
-    mean, std = _spread(learner)
+    mean, std = _spread(learner, env)
     assert mean == pytest.approx(1.0, abs=0.1)
     assert std == pytest.approx(math.sqrt(0.5), rel=0.1)
 
@@ -248,16 +249,16 @@ NO_ENTROPY = {"temperature": 1e-6, "tune_temperature": False}
 def test_what_is_cut_by_time_goes_on(n_steps: int) -> None:
     """1 for ever is worth 1/(1 − γ), whenever the clock cuts; 4 more every fourth step, 4 γᵏ/(1 − γ⁴)."""
     learner = SAC(_Clock(7, falls=False), dataclasses.replace(SMALL, discount=0.8, n_steps=n_steps, **NO_ENTROPY), 0)
-    _train(learner, 3600)
+    _train(learner, 2000)
     expected = 5.0 + 4.0 * 0.8 ** np.array([3, 2, 1, 0]) / (1.0 - 0.8**4)
-    np.testing.assert_allclose(_values(learner, np.eye(4)), np.tile(expected, (2, 1)), atol=0.3)
+    np.testing.assert_allclose(_values(learner, np.eye(4)), np.tile(expected, (2, 1)), atol=0.15)
 
 
 @pytest.mark.parametrize("n_steps", [1, 3])
 def test_what_falls_has_no_future(n_steps: int) -> None:
     """1 for k more steps is worth (1 − γᵏ)/(1 − γ)."""
     learner = SAC(_Toy(10), dataclasses.replace(SMALL, discount=0.8, n_steps=n_steps, **NO_ENTROPY), 0)
-    _train(learner, 3600)
+    _train(learner, 2000)
     expected = (1.0 - 0.8 ** np.arange(10, 0, -1)) / 0.2
     np.testing.assert_allclose(_values(learner, np.eye(11)[:10]), np.tile(expected, (2, 1)), atol=0.15)
 
@@ -271,10 +272,10 @@ def test_the_value_holds_the_entropy_to_come() -> None:
 
     config = dataclasses.replace(SMALL, discount=0.8, temperature=0.5, tune_temperature=False)
     learner = SAC(Free(7, falls=False), config, 0)
-    shown = _train(learner, 3600)
+    shown = _train(learner, 2400)
     # A squashed Gaussian comes within 0.02 of the entropy ln 2 of the even distribution.
     assert shown["policy/entropy"] == pytest.approx(math.log(2.0), abs=0.05)
-    np.testing.assert_allclose(_values(learner, np.eye(4)), 4.0 * 0.5 * math.log(2.0), atol=0.1)
+    np.testing.assert_allclose(_values(learner, np.eye(4)), 4.0 * 0.5 * math.log(2.0), atol=0.12)
 
 
 def test_the_critic_sees_what_the_actor_does_not() -> None:
@@ -290,19 +291,19 @@ def test_the_critic_sees_what_the_actor_does_not() -> None:
             return BatchObservation(np.zeros_like(sign), sign)
 
     learner = SAC(Hidden(), SMALL, 0)
-    _train(learner, 2000)
+    _train(learner, 1600)
     np.testing.assert_allclose(_values(learner, [[1.0], [-1.0]]), [[3.0, -2.0]] * 2, atol=0.15)
 
 
 def test_the_future_is_the_lesser_of_the_targets() -> None:
-    """Targets that say 100 and 60 whatever they see: Q = 1 + γ · 60."""
+    """Targets that say 10 and 6 whatever they see: Q = 1 + γ · 6."""
     learner = SAC(_Toy(falls=False), dataclasses.replace(SMALL, discount=0.5, target_rate=1e-9, **NO_ENTROPY), 0)
     state = learner.state_dict()
     state["target"]["weights.1"].zero_()
-    state["target"]["biases.2"].copy_(torch.tensor([100.0, 60.0]).view(2, 1, 1))
+    state["target"]["biases.2"].copy_(torch.tensor([10.0, 6.0]).view(2, 1, 1))
     learner.load_state_dict(state)
-    _train(learner, 3200)
-    np.testing.assert_allclose(_values(learner, [[1.0, 0.0]]), [[31.0]] * 2, atol=0.5)
+    _train(learner, 1600)
+    np.testing.assert_allclose(_values(learner, [[1.0, 0.0]]), [[4.0]] * 2, atol=0.1)
 
 
 def test_targets_follow_by_their_rate() -> None:
@@ -344,6 +345,12 @@ def test_first_actions_are_even_over_the_bounds_and_teach_nothing() -> None:
     assert (np.abs(counts - 1000) < 150).all()
 
 
+def test_the_statistics_of_the_environment_are_shown() -> None:
+    env = _Walk(5)
+    env.statistics = lambda: {"episode/return": 7.0}
+    assert SAC(env, SMALL, 0).iterate()["episode/return"] == 7.0
+
+
 def test_the_exported_actor_is_the_one_that_acts() -> None:
     """With next to no noise in the policy, and what the environment was told to do."""
     config = dataclasses.replace(
@@ -354,8 +361,8 @@ def test_the_exported_actor_is_the_one_that_acts() -> None:
     learner = SAC(env, config, 0)
     state = learner.state_dict()
     state["actor"]["2.weight"] *= 100.0  # away from the small actions of the beginning
-    state["normaliser"]["mean"] += 2.0
-    state["normaliser"]["count"] += 1.0
+    state["policy_normaliser"]["mean"] += 2.0
+    state["policy_normaliser"]["count"] += 1.0
     learner.load_state_dict(state)
     learner.iterate()
     ((seen, action),) = env.taken
@@ -368,7 +375,7 @@ def test_the_exported_actor_is_the_one_that_acts() -> None:
 def test_the_seed_decides_every_bit() -> None:
     def digest(seed: int) -> list[float]:
         learner = SAC(_Walk(5), dataclasses.replace(SMALL, normalise_observations=True), seed)
-        _train(learner, 900)
+        _train(learner, 800)
         state = learner.state_dict()
         return [value.double().sum().item() for part in ("actor", "critic", "target") for value in state[part].values()]
 
@@ -400,11 +407,11 @@ def test_a_resumed_run_is_the_run(shared: bool, tmp_path: Path) -> None:
     original, resumed = (SAC(kind(5), config, seed) for seed in (3, 4))
     _train(original, 800)
     save_checkpoint(tmp_path / "checkpoint.pt", original.state_dict())
-    _train(original, 1600)
+    _train(original, 1200)
     resumed.iterate()
     resumed.load_state_dict(load_checkpoint(tmp_path / "checkpoint.pt"))
     assert resumed.steps == 800
-    _train(resumed, 1600)
+    _train(resumed, 1200)
     _assert_same(original.state_dict(), resumed.state_dict())
 
 
@@ -419,23 +426,28 @@ def test_learning_rates_are_those_of_the_configuration() -> None:
 
 
 def test_each_network_is_normalised_by_what_it_sees() -> None:
-    """Noise of mean 3 and variance 1 beside ages of 0 to 4: mean 5 and variance 1 + 2."""
+    """Noise of mean 3 and variance 1 above ages of 0 to 4: mean 5 and variance 1 + 2."""
     learner = SAC(_Walk(5), dataclasses.replace(SMALL, normalise_observations=True, learning_starts=10**6), 0)
     _train(learner, 4000)
     state = learner.state_dict()
-    for name, width in (("normaliser", 3), ("critic_normaliser", 5)):
+    for name, width in (("policy_normaliser", 3), ("critic_normaliser", 5)):
         np.testing.assert_allclose(state[name]["mean"].numpy(), [5.0] * width, atol=0.2)
         np.testing.assert_allclose(state[name]["var"].numpy(), [3.0] * width, atol=0.4)
 
 
 def test_a_state_of_another_network_or_environment_is_refused(refuses: Refuses) -> None:
     state = SAC(_Walk(5), SMALL, 0).state_dict()
-    with refuses(ConfigError, "actor", "another network"):
-        SAC(_Walk(5), dataclasses.replace(SMALL, hidden=(16,)), 0).load_state_dict(state)
-    with refuses(ConfigError, "critic", "another network"):
+    with refuses(ConfigError, "actor_hidden [32]", "expected [16]"):
+        SAC(_Walk(5), dataclasses.replace(SMALL, actor_hidden=(16,)), 0).load_state_dict(state)
+    with refuses(ConfigError, "critic_layer_norm True"):
         SAC(_Walk(5), dataclasses.replace(SMALL, critic_layer_norm=False), 0).load_state_dict(state)
-    with refuses(ConfigError, "replay buffer"):
+    with refuses(ConfigError, "action_size 1", "expected 2"):
         SAC(_Walk(5, actions=2), SMALL, 0).load_state_dict(state)
+    with refuses(ConfigError, "'ppo'", "expected 'sac'"):
+        SAC(_Walk(5), SMALL, 0).load_state_dict({**state, "algorithm": "ppo"})
+    del state["generator"]
+    with refuses(ConfigError, "lacks 'generator'"):
+        SAC(_Walk(5), SMALL, 0).load_state_dict(state)
 
 
 def test_a_reward_that_is_not_finite_stops_before_it_is_stored(refuses: Refuses) -> None:
@@ -444,16 +456,14 @@ def test_a_reward_that_is_not_finite_stops_before_it_is_stored(refuses: Refuses)
     _train(learner, 800)
     before = learner.state_dict()
     env.pay = lambda action: np.array([0.0] * 5 + [math.nan] + [0.0] * 2)
-    with refuses(TrainingError, "reward of robot 5", "800 steps"):
+    with refuses(TrainingError, "reward of robot 5", "step 800"):
         learner.iterate()
     after = learner.state_dict()
     for part in ("actor", "critic", "target", "buffer", "log_temperature"):
         _assert_same(before[part], after[part])
 
 
-@pytest.mark.parametrize(
-    ("part", "layer", "what"), [("critic", "weights.1", "critics"), ("actor", "2.weight", "actor")]
-)
+@pytest.mark.parametrize(("part", "layer", "what"), [("critic", "weights.1", "value"), ("actor", "2.weight", "policy")])
 def test_a_loss_that_is_not_finite_changes_nothing(part: str, layer: str, what: str, refuses: Refuses) -> None:
     """A value of 1e33 overflows when it is squared; a mean of 1e33 before tanh, when its gradient is."""
     learner = SAC(_Target(), dataclasses.replace(SMALL, steps_per_iteration=1), 0)
@@ -461,7 +471,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(part: str, layer: str, what: 
     state = learner.state_dict()
     state[part][layer] *= 1e35
     learner.load_state_dict(state)
-    with refuses(TrainingError, f"loss of the {what}", "nothing was changed"):
+    with refuses(TrainingError, f"the {what} loss", "at step 408"):
         learner.iterate()
     _assert_same(state[part], learner.state_dict()[part])
 
@@ -513,11 +523,21 @@ class _Sided(_Toy):
 def test_what_is_learned_on_one_side_holds_on_the_other() -> None:
     config = dataclasses.replace(SMALL, temperature=0.02, tune_temperature=False)
     learner = SAC(_Sided(actions=2), config, 0)
-    _train(learner, 3200)
+    _train(learner, 2400)
     with torch.no_grad():
         left, right = learner.actor()(torch.tensor([[1.0], [-1.0]])).tolist()
-    assert left == pytest.approx([0.5, -0.3], abs=0.08)
-    assert right == pytest.approx([0.3, -0.5], abs=0.08)
+    assert left == pytest.approx([0.5, -0.3], abs=0.12)
+    assert right == pytest.approx([0.3, -0.5], abs=0.12)
+
+
+def test_the_image_is_normalised_like_what_it_is_of() -> None:
+    """They see 1 only; with the images, −1 half of the time, that is mean 0 and variance 1."""
+    config = dataclasses.replace(SMALL, normalise_observations=True)
+    learner = SAC(_Sided(actions=2), config, 0)
+    learner.iterate()
+    state = learner.state_dict()["policy_normaliser"]
+    assert state["mean"].item() == pytest.approx(0.0, abs=1e-12)
+    assert state["var"].item() == pytest.approx(1.0)
 
 
 def test_bounds_that_the_mirror_changes_are_refused(refuses: Refuses) -> None:
@@ -541,7 +561,7 @@ def test_an_action_without_bounds_is_refused(refuses: Refuses) -> None:
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"hidden": ()}, ["hidden", "[]"]),
+        ({"actor_hidden": ()}, ["'actor_hidden'", "[]"]),
         ({"critic_hidden": (8, 0)}, ["critic_hidden", "[8, 0]"]),
         ({"batch_size": 0}, ["batch_size", "0"]),
         ({"learning_starts": -1}, ["learning_starts", "-1"]),
@@ -554,6 +574,8 @@ def test_an_action_without_bounds_is_refused(refuses: Refuses) -> None:
         ({"target_rate": 0.0}, ["target_rate", "(0, 1]"]),
         ({"target_entropy_scale": math.inf}, ["target_entropy_scale"]),
         ({"log_std_low": 2.0}, ["log_std_low", "[2, 2]"]),
+        ({"log_std_high": math.inf}, ["'log_std_high'", "inf"]),
+        ({"activation": "gelu"}, ["'activation'", "relu", "'gelu'"]),
     ],
 )
 def test_a_wrong_configuration_is_refused(changes: dict[str, Any], words: list[str], refuses: Refuses) -> None:
@@ -562,8 +584,6 @@ def test_a_wrong_configuration_is_refused(changes: dict[str, Any], words: list[s
 
 
 def test_an_unknown_activation_is_refused(refuses: Refuses) -> None:
-    with refuses(ConfigError, "activation", "relu", "'gelu'"):
-        SAC(_Toy(), dataclasses.replace(SMALL, activation="gelu"), 0)
     with refuses(ConfigError, "activation", "'gelu'"):
         TwinCritic(1, 1, (4,), "gelu", layer_norm=False, generator=torch.Generator())
 
@@ -575,7 +595,7 @@ def test_pendulum_swings_up() -> None:
 
     config = dataclasses.replace(
         SMALL,
-        hidden=(64, 64),
+        actor_hidden=(64, 64),
         critic_hidden=(64, 64),
         batch_size=128,
         buffer_size=20000,
