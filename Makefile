@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench clean
+.PHONY: help demo test test-slow lint bench bench-training clean
 .NOTPARALLEL:
 
 # A sourced ROS has an rclpy of its own, for its own Python; .venv brings one, whose only middleware is Fast DDS.
@@ -31,7 +31,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
-ifneq ($(filter demo test test-slow lint bench,$(MAKECMDGOALS)),)
+ifneq ($(filter demo test test-slow lint bench bench-training,$(MAKECMDGOALS)),)
 FOUND := $(shell $(PYTHON) .ci/fingerprint.py 2>/dev/null)
 ifeq ($(FOUND),)
 $(error '$(PYTHON)' ($(shell $(PYTHON) --version 2>&1 | tail -1)) is no Python 3.10 to 3.13; \
@@ -58,6 +58,7 @@ help:
 	@echo 'make test       every test but the slow ones; make test-slow: those'
 	@echo 'make lint       style, types and import contracts'
 	@echo 'make bench      latency of the control path'
+	@echo 'make bench-training   steps a second while learning; beside other libraries where they are installed'
 	@echo 'make clean      remove .venv, builds and caches'
 
 demo: $(DEMO_STAMP) $(PACKAGE_STAMP)
@@ -65,6 +66,9 @@ demo: $(DEMO_STAMP) $(PACKAGE_STAMP)
 
 bench: $(DEMO_STAMP) $(PACKAGE_STAMP)
 	@$(BIN)/humanoid_rl bench latency $(ARGS)
+
+bench-training: $(TEST_STAMP) $(PACKAGE_STAMP)
+	@$(BIN)/humanoid_rl bench training $(ARGS)
 
 # PYTHONSAFEPATH: `python -m humanoid_rl_ros...`, started by a test from here, meets the installed package too.
 test: $(TEST_STAMP) $(PACKAGE_STAMP)

@@ -86,6 +86,8 @@ setup(
         "demo": [*ROS, *SIMULATION, *POLICY, *CLI, *PLOT, ONNX],
         # torch is pinned exactly: `==2.13.0` also takes the CPU build, 2.13.0+cpu, and prefers it where it is offered.
         "train": [*SIMULATION, *POLICY, *CLI, *PLOT, "torch==2.13.0", "gymnasium>=1.1,<2", ONNX],
+        # What `humanoid_rl bench training` measures itself against; nothing else needs them.
+        "peers": ["stable-baselines3>=2.9,<3", "rsl-rl-lib>=5.5,<6"],
         "test": [
             "pytest==8.3.5",  # launch_pytest breaks with 8.4, launch_testing with 9
             "hypothesis>=6.100,<7",

@@ -30,7 +30,8 @@ class BatchVecEnv(VecEnv):
     def __init__(self, batch: BatchEnv, seed: int) -> None:
         self._batch = batch
         self.num_envs, self.num_actions = batch.n_envs, len(batch.action_low)
-        self.device, self.cfg = "cpu", {}
+        self.device = "cpu"
+        self.cfg: dict[str, Any] = {}
         # Asked for by the interface; the batch ends its episodes itself.
         self.max_episode_length = 1
         self.episode_length_buf = torch.zeros(batch.n_envs, dtype=torch.long)

@@ -82,7 +82,7 @@ class RewardSpec:
     Attributes:
         name: a registered name.
         weight: per second; below zero for a penalty.
-        numbers: what differs from the defaults.
+        numbers: by name; those left out have their defaults.
         joint_weights: patterns of joint names (``*hip_roll*``) with weights; the first that matches counts.
     """
 
@@ -102,7 +102,7 @@ def rewards_from_section(section: Section) -> tuple[RewardSpec, ...]:
             specs.append(RewardSpec(name, section.number(name), {}, {}))
             continue
         nested = section.section(name)
-        numbers = {key: nested.number(key) for key in _REGISTRY[name].defaults if key in nested}
+        numbers = {key: nested.number(key, default) for key, default in _REGISTRY[name].defaults.items()}
         patterns = nested.section("joints", {})
         weights = {pattern: patterns.number(pattern, least=0.0) for pattern in patterns.keys()}
         specs.append(RewardSpec(name, nested.number("weight"), numbers, weights))

@@ -46,21 +46,13 @@ def make_learner(name: str, env: BatchEnv, config: Any, seed: int, others: Distr
         return PPO(env, config, seed, others)
     if others is not None and others.world_size > 1:
         raise ConfigError(f"{name} learns in one process; only ppo can be started by torchrun")
-    return _ReportingSAC(env, config, seed)
+    return SAC(env, config, seed)
 
 
 def close_learner(learner: Learner) -> None:
     """End what it does beside; the environment may be closed then."""
     if isinstance(learner, PPO):
         learner.close()
-
-
-class _ReportingSAC(SAC):
-    """Gives the environment's statistics with its own, as PPO does."""
-
-    def iterate(self) -> dict[str, float]:
-        found = super().iterate()
-        return found | self.env.statistics()
 
 
 def use_threads(count: int) -> None:

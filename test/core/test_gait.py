@@ -125,6 +125,22 @@ def test_a_batch_equals_single_clocks(when: str, per_speed: float, steps: list[t
         batch.advance(commands)
 
 
+def test_a_clock_goes_on_from_the_phase_it_is_given() -> None:
+    """A second clock, set by the first, keeps time with it; what it was set from is its own no more."""
+    spec = GaitSpec(frequency=1.25, phases=(0.0, math.pi))
+    first, second = GaitClock(spec, 0.02, (2,)), GaitClock(spec, 0.02, (2,))
+    for _ in range(7):
+        first.advance(np.stack([WALK, WALK]))
+    saved = first.phase.copy()
+    second.phase = saved
+    saved[:] = 0.0
+    for clock in (first, second):
+        clock.advance(np.stack([WALK, WALK]))
+    # 8 steps of 2π·1.25·0.02 rad are a fifth of a turn.
+    np.testing.assert_allclose(second.phase, [[0.4 * math.pi, -0.6 * math.pi]] * 2, atol=1e-12)
+    np.testing.assert_array_equal(second.phase, first.phase)
+
+
 @given(st.floats(0.01, 50.0), st.floats(1e-3, 0.2), st.integers(1, 50))
 def test_sine_and_cosine_stay_on_the_circle(frequency: float, period: float, steps: int) -> None:
     clock = GaitClock(GaitSpec(frequency), period)

@@ -421,6 +421,48 @@ def test_term_names_repeat_what_is_repeated() -> None:
     assert spec.term_names() == ("moving", "joint_pos", "moving")
 
 
+def test_some_robots_of_a_batch_take_a_step_alone() -> None:
+    """Frames 1, 2, 3, the second for robots 0 and 2 alone: robot 1 never saw it, and its first frame waits for it."""
+    history = HistorySpec(length=2, layout="time_major", order="oldest_first", first_fill="first_frame")
+    builder = ObservationBuilder(
+        _spec(BlockSpec((TermSpec("velocity_commands_angular"),), history)), ROBOT, n_actions=0, batch_shape=(3,)
+    )
+
+    def build(turn: float, which: list[bool] | None = None) -> list[list[float]]:
+        inputs = _inputs(np.tile([0.0, 0.0, turn], (3, 1)), np.zeros((3, 0)), batch=(3,))
+        return builder.build(inputs, None if which is None else np.array(which)).tolist()
+
+    assert build(1.0) == [[1.0, 1.0]] * 3
+    second = build(2.0, [True, False, True])
+    assert [second[0], second[2]] == [[1.0, 2.0]] * 2
+    assert build(3.0) == [[2.0, 3.0], [1.0, 3.0], [2.0, 3.0]]
+    builder.reset(np.array([False, True, False]))
+    assert build(4.0, [True, False, False])[0] == [3.0, 4.0]
+    assert build(5.0) == [[4.0, 5.0], [5.0, 5.0], [3.0, 5.0]]
+
+
+@pytest.mark.parametrize("steps", [0, 1, 3])
+def test_a_builder_goes_on_from_the_history_of_another(steps: int) -> None:
+    rng = np.random.default_rng(steps)
+    blocks = (
+        TermSpec("base_ang_vel"),
+        BlockSpec((TermSpec("joint_vel_rel"),), HistorySpec(length=3, first_fill="first_frame")),
+        BlockSpec((TermSpec("projected_gravity"),), HistorySpec(length=2, include_current=False)),
+    )
+    first, second = (ObservationBuilder(_spec(*blocks), ROBOT, n_actions=2, batch_shape=(2,)) for _ in range(2))
+    for _ in range(steps):
+        first.build(_random_inputs(rng, (2,)))
+    second.build(_random_inputs(rng, (2,)))  # what it remembers must go
+    saved = first.state_dict()
+    second.load_state_dict(saved)
+    for values in saved.values():
+        for array in values:
+            array[...] = np.nan  # nobody looks at it any more
+    for _ in range(4):
+        inputs = _random_inputs(rng, (2,))
+        np.testing.assert_array_equal(second.build(inputs), first.build(inputs))
+
+
 def test_the_vector_does_not_change_after_the_next_step() -> None:
     builder = ObservationBuilder(
         _spec(BlockSpec((TermSpec("last_action"),), HistorySpec(2, "time_major"))), ROBOT, n_actions=1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import mujoco
@@ -10,6 +11,7 @@ import pytest
 
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, ModelError
 from humanoid_rl_ros.core.robot import ImuSpec, JointSpec, ModelSource, RobotSpec
+from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
 from humanoid_rl_ros.simulation.mujoco_model import prepare
@@ -235,3 +237,94 @@ def test_geometry_for_pictures_changes_no_mass(tmp_path: Path) -> None:
     assert bare.ngeom == full.ngeom - 2
     np.testing.assert_allclose(bare.body_mass, full.body_mass)
     np.testing.assert_allclose(bare.body_inertia, full.body_inertia)
+
+
+# Joints made rigid.
+
+SLANTED = mjcf().replace('_knee" axis="0 1 0"', '_knee" axis="0.3 1 0.2" pos="0.02 0.01 -0.05" ref="20"')
+
+
+def poses(model: mujoco.MjModel, angles: dict[str, float]) -> tuple[mujoco.MjData, dict[str, np.ndarray]]:
+    """Where every body is, with the base turned anyhow [Shape (12,) by name]."""
+    data = mujoco.MjData(model)
+    data.qpos[:7] = 0.3, -0.2, 1.0, 0.5, -0.5, 0.7, 0.1
+    data.qpos[3:7] /= np.linalg.norm(data.qpos[3:7])
+    for name, angle in angles.items():
+        data.joint(name).qpos[0] = angle
+    mujoco.mj_forward(model, data)
+    return data, {model.body(b).name: np.concatenate([data.xpos[b], data.xmat[b]]) for b in range(1, model.nbody)}
+
+
+@pytest.mark.parametrize("text", [mjcf(), SLANTED], ids=["plain", "slanted"])
+def test_a_welded_robot_is_the_robot_with_those_joints_held(tmp_path: Path, text: str) -> None:
+    robot = robot_of(tmp_path, text)
+    held, moved = {"left_knee": 0.9, "right_hip": -0.4}, {"left_hip": 0.3, "right_knee": 0.7}
+    joints = tuple(joint for joint in robot.joints if joint.name in moved)
+    full = prepare(robot, timestep=0.002)
+    welded = prepare(replace(robot, joints=joints), timestep=0.002, welded=held)
+    assert [welded.joint(j).name for j in welded.actuator_trnid[:, 0]] == ["left_hip", "right_knee"]
+    assert welded.nv == full.nv - 2
+    one, here = poses(full, held | moved)
+    other, there = poses(welded, moved)
+    assert here.keys() == there.keys()
+    for body in here:
+        np.testing.assert_allclose(there[body], here[body], atol=1e-12)
+    # The whole as one rigid body: mass, centre and inertia stand in the root's block of the mass matrix.
+    inertia = []
+    for model, data in ((full, one), (welded, other)):
+        matrix = np.zeros((model.nv, model.nv))
+        mujoco.mj_fullM(model, matrix, data.qM) if hasattr(data, "qM") else mujoco.mj_fullM(model, data, matrix)
+        inertia.append(matrix[:6, :6])
+    np.testing.assert_allclose(inertia[1], inertia[0], atol=1e-9)
+
+
+def test_welded_arms_leave_hands_and_feet_where_they_are() -> None:
+    robot = find_robot("reference")
+    rng = np.random.default_rng(0)
+    angle = {name: float(rng.uniform(-0.4, 0.0)) for name in robot.joint_names}
+    arms = {name: angle[name] for name in robot.joint_names if "shoulder" in name or "elbow" in name}
+    legs = {name: angle[name] for name in robot.joint_names if name not in arms}
+    rest = replace(robot, joints=tuple(joint for joint in robot.joints if joint.name in legs))
+    _, here = poses(prepare(robot, timestep=0.002, visual=False), angle)
+    _, there = poses(prepare(rest, timestep=0.002, visual=False, welded=arms), legs)
+    for body in ("left_elbow_link", "right_elbow_link", "left_ankle_roll_link", "right_ankle_roll_link"):
+        np.testing.assert_allclose(there[body], here[body], atol=1e-12)
+
+
+def test_what_cannot_be_welded_is_refused(tmp_path: Path) -> None:
+    hip = (JointSpec("left_hip", -1, 1, 9),)
+
+    def text_of(text: str, name: str) -> str:
+        robot = robot_of(tmp_path, text, joints=hip)
+        return refusal(lambda: prepare(robot, timestep=0.002, welded={name: 0.1}))
+
+    assert "no joint 'left_kne' to weld; did you mean 'left_knee'?" in text_of(mjcf(), "left_kne")
+    slide = mjcf().replace('name="left_knee" axis="0 1 0"', 'name="left_knee" type="slide" axis="0 1 0"')
+    assert "joint 'left_knee' is no hinge" in text_of(slide, "left_knee")
+    two = mjcf().replace('<joint name="left_knee"', '<joint name="twist" axis="0 0 1"/><joint name="left_knee"')
+    assert "joint 'left_knee' shares its body" in text_of(two, "left_knee")
+
+
+def test_the_caller_may_add_what_it_needs(tmp_path: Path) -> None:
+    model = prepare(
+        robot_of(tmp_path, mjcf()), timestep=0.002, extend=lambda spec: spec.body("chest").add_site(name="here")
+    )
+    assert model.body(model.site("here").bodyid[0]).name == "chest"
+
+
+def test_the_next_state_follows_from_the_present_one_alone(tmp_path: Path) -> None:
+    """Feet on the floor, where a solver that started from its last solution would round otherwise."""
+    robot = robot_of(tmp_path, mjcf())
+    first, second = MujocoBackend(robot), MujocoBackend(robot)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        first.step(rng.uniform(-20.0, 20.0, 4))
+    second.show(first.data.qpos)
+    second.data.qvel[:] = first.data.qvel
+    mujoco.mj_step1(second.model, second.data)
+    for _ in range(50):
+        effort = rng.uniform(-20.0, 20.0, 4)
+        first.step(effort)
+        second.step(effort)
+        np.testing.assert_array_equal(second.data.qpos, first.data.qpos)
+    assert first.data.ncon > 0

@@ -1,0 +1,178 @@
+"""What `humanoid_rl bench training` lets learn in turns, and what it remembers of each."""
+
+from __future__ import annotations
+
+import math
+import time
+
+from humanoid_rl_ros import __version__
+from humanoid_rl_ros.cli.bench_instruments import RecordedPhysics, Stopwatch
+from humanoid_rl_ros.cli.bench_peers import PEERS, make_peer
+from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
+from humanoid_rl_ros.learning.networks import ActorNetwork
+from humanoid_rl_ros.learning.ppo import PPO
+from humanoid_rl_ros.learning.ppo_config import PPOConfig
+
+PHYSICS, ENVIRONMENT, INFERENCE = "physics", "environment", "inference"
+
+
+class Side:
+    """A learner with robots of its own.
+
+    Args:
+        title, version: of the library.
+        env: the robots.
+        samples: steps of all robots in an iteration.
+
+    Attributes:
+        title, version: as given.
+        steps_per_second: of each turn, of all robots together.
+        episode_seconds: mean length of the episodes that ended in each turn, which says how alike the sides' robots
+            did and how many were reset [s].
+    """
+
+    def __init__(self, title: str, version: str, env: HumanoidBatch, samples: int) -> None:
+        self.title, self.version = title, version
+        self.steps_per_second: list[float] = []
+        self.episode_seconds: list[float] = []
+        self._env, self._samples = env, samples
+
+    def iterate(self) -> None:
+        """Collect and update once."""
+        raise NotImplementedError
+
+    def settle(self) -> None:
+        """Wait for what it does beside."""
+
+    def turn(self, seconds: float) -> None:
+        """Learn for so long at least."""
+        taken = 0
+        self._begin()
+        began = time.perf_counter()
+        while time.perf_counter() - began < seconds:
+            self.iterate()
+            taken += self._samples
+        # A batch collected beside the update was begun in the turn before; the one begun last counts here instead.
+        self.settle()
+        passed = time.perf_counter() - began
+        self.steps_per_second.append(taken / passed)
+        self._end(taken, passed)
+
+    def close(self) -> None:
+        """End its threads."""
+        self._env.close()
+
+    def _begin(self) -> None:
+        """Forget what was before a turn."""
+
+    def _end(self, taken: int, passed: float) -> None:
+        """Look at a turn that is over: steps of all robots, and the time [s]."""
+
+
+class PeerSide(Side):
+    """One of `PEERS`.
+
+    Args:
+        name: which.
+        env: its robots.
+        config: of our own PPO, after which its own is made.
+        seed: of everything.
+    """
+
+    def __init__(self, name: str, env: HumanoidBatch, config: PPOConfig, seed: int) -> None:
+        super().__init__(PEERS[name].title, PEERS[name].version or "", env, env.n_envs * config.steps_per_iteration)
+        self._learner = make_peer(name, env, config, seed)
+
+    def iterate(self) -> None:
+        """Collect and update once."""
+        self._learner.iterate()
+
+    def _begin(self) -> None:
+        self._env.statistics()
+
+    def _end(self, taken: int, passed: float) -> None:
+        length = self._env.statistics().get("episode/length", math.nan)
+        self.episode_seconds.append(length * self._env.control_period)
+
+
+class OwnSide(Side):
+    """Our PPO, and where its time goes.
+
+    Args:
+        env: its robots, whose methods are replaced by timed ones.
+        config: of the learner.
+        seed: of everything.
+
+    Attributes:
+        seconds_per_step: what each part of each turn took, for a step of one robot [s].
+        bare_physics: after each turn, steps per second of the physics alone from the same states.
+        collecting_share: pace of each turn's collecting as a share of that.
+    """
+
+    def __init__(self, env: HumanoidBatch, config: PPOConfig, seed: int) -> None:
+        super().__init__("humanoid_rl_ros", __version__, env, env.n_envs * config.steps_per_iteration)
+        self.seconds_per_step: dict[str, list[float]] = {}
+        self.bare_physics: list[float] = []
+        self.collecting_share: list[float] = []
+        self._watch = Stopwatch(PHYSICS, ENVIRONMENT, INFERENCE)
+        self._watch.attach(env.simulation, "step", PHYSICS)
+        self._watch.attach(env, "step", ENVIRONMENT)
+        self._learner = PPO(env, config, seed)
+        self._physics = RecordedPhysics(env.simulation)
+        self._begin()
+        actor_now = self._learner.actor
+
+        def timed_actor() -> ActorNetwork:
+            actor = actor_now()
+            self._watch.attach(actor, "forward", INFERENCE)
+            return actor
+
+        setattr(self._learner, "actor", timed_actor)  # noqa: B010  # mypy lets no method be assigned to
+
+    def iterate(self) -> None:
+        """Collect and update once."""
+        metrics = self._learner.iterate()
+        self._collecting += metrics["time/collect"]
+        self._updating += metrics["time/update"]
+        self._episodes += metrics.get("episode/count", 0.0)
+        self._episode_steps += metrics.get("episode/count", 0.0) * metrics.get("episode/length", 0.0)
+
+    def settle(self) -> None:
+        """Wait for the batch in flight, as a saved state does."""
+        self._learner.state_dict()
+
+    def turn(self, seconds: float) -> None:
+        """Learn for so long at least, then do the physics of one more iteration again and again for as long."""
+        super().turn(seconds)
+        self._physics.record(self._iterate_alone)
+        self.bare_physics.append(self._physics.replay(seconds))
+        self.collecting_share.append(self._collecting_pace / self.bare_physics[-1])
+
+    def close(self) -> None:
+        """End its threads."""
+        self._learner.close()
+        super().close()
+
+    def _iterate_alone(self) -> None:
+        self.iterate()
+        self.settle()
+
+    def _begin(self) -> None:
+        self._watch.restart()
+        self._collecting = self._updating = self._episodes = self._episode_steps = 0.0
+
+    def _end(self, taken: int, passed: float) -> None:
+        length = self._episode_steps / self._episodes if self._episodes else math.nan
+        self.episode_seconds.append(length * self._env.control_period)
+        self._collecting_pace = taken / self._collecting
+        spent = self._watch.seconds
+        parts = {
+            "physics": spent[PHYSICS],
+            "observation, reward, reset": spent[ENVIRONMENT] - spent[PHYSICS],
+            "inference": spent[INFERENCE],
+            "rest of collecting": self._collecting - spent[ENVIRONMENT] - spent[INFERENCE],
+            "update": self._updating,
+            "all": passed,
+        }
+        for part, seconds in parts.items():
+            self.seconds_per_step.setdefault(part, []).append(seconds / taken)
