@@ -117,9 +117,9 @@ def run_training(
     if isinstance(own, OwnSide):
         console.print(_parts_table(own))
         bare, share = np.median(own.bare_physics), np.median(own.collecting_share)
-        console.print(f"the physics alone, from the same states: {bare:.0f} steps/s; collecting does {share:.0%} of it")
+        console.print(f"physics alone, from the same states: {bare:.0f} steps/s; collecting does {share:.0%} of it")
         if config.overlap:
-            console.print("the next batch is collected beside the update: the parts add up to more than the whole")
+            console.print("collected beside the update: the parts add up to more than the whole")
     for name in missing:
         console.print(f"{PEERS[name].title}: {PEERS[name].how_to_get}", markup=False, soft_wrap=True)
     if json_file is not None:
@@ -177,7 +177,8 @@ def _sides_table(sides: Mapping[str, Side], record: RunRecord, config: PPOConfig
         table.add_row(
             side.title,
             side.version,
-            *(f"{value:.0f}" for value in (np.median(pace), min(pace), max(pace))),
+            f"{np.median(pace):.0f}",
+            f"{min(pace):.0f}–{max(pace):.0f}",
             f"{np.median(ratios):.2f}" if ratios else "–",
             f"{np.median(side.episode_seconds):.1f}",
         )

@@ -23,6 +23,7 @@ class CommandSampling:
         standing_share: share of commands that ask to stand.
         single_axis_share: share of the others that move along one axis alone.
         dead_band: components below this become zero, so that no command is too slow to be walked [m/s, rad/s].
+        averaging: time constant of the mean velocity that commands are compared with; 0 for none [s].
     """
 
     full: CommandSpec
@@ -31,6 +32,7 @@ class CommandSampling:
     standing_share: float = 0.15
     single_axis_share: float = 0.4
     dead_band: float = 0.1
+    averaging: float = 0.0
 
 
 class CommandSampler:
@@ -99,6 +101,7 @@ def sampling_from_section(section: Section) -> CommandSampling:
         standing_share=section.number("standing_share", 0.0, least=0.0, most=1.0),
         single_axis_share=section.number("single_axis_share", 0.0, least=0.0, most=1.0),
         dead_band=section.number("dead_band", 0.0, least=0.0),
+        averaging=section.number("averaging", 0.0, least=0.0),
     )
     section.finish()
     return sampling

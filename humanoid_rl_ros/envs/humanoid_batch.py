@@ -41,8 +41,9 @@ _NO_PHASE = np.zeros(0)
 # A start that differs from the start pose begins this much above the floor, so that no foot starts inside it [m].
 _START_CLEARANCE = 0.02
 _CONTACT_FORCE = 5.0
-# Of the critic's extra numbers: base height, friction, mass, centre of mass, delay.
-_N_BODY, _SIDEWAYS = 7, 4
+# The critic's extra numbers: base height, friction, mass, centre of mass, delay, mean velocity; which of them turn
+# their sign in the mirror: the sideways ones, and the turn rate.
+_N_BODY, _SIDEWAYS = 10, [4, 8, 9]
 
 
 class HumanoidBatch:
@@ -115,6 +116,9 @@ class HumanoidBatch:
         self._lying: FloatArray | None = None
         self._push_in: IndexArray = np.zeros(n_envs, dtype=np.intp)
         self._target = np.tile(self._pose, (n_envs, 1))
+        self._mean_velocity = np.zeros((n_envs, 3))
+        averaging = task.commands.averaging
+        self._newest = 1.0 - math.exp(-contract.control_period / averaging) if averaging > 0.0 else 1.0
         self._mirror = self._mirrored(critic) if task.symmetric else None
         self.last_step: TaskStep | None = None
         self.last_terms: FloatArray = np.zeros((n_envs, len(self._rewards.names)))
@@ -248,8 +252,8 @@ class HumanoidBatch:
         terms = self._rewards.terms(step, self._curriculum.level["penalties"])
         terms[diverged] = 0.0
         self.last_terms = terms
-        error = step.linear_velocity[:, :2] - step.command[:, :2]
-        self._log.add(terms, np.hypot(error[:, 0], error[:, 1]), step.angular_velocity[:, 2] - step.command[:, 2])
+        error = step.mean_velocity - step.command
+        self._log.add(terms, np.hypot(error[:, 0], error[:, 1]), error[:, 2])
         truncated = (self._log.steps >= self._longest) & ~step.fallen
         done = step.fallen | truncated
         if self._gait is not None:
@@ -285,6 +289,7 @@ class HumanoidBatch:
             "command_held": self._held_command is not None,
             "push_in": self._push_in.copy(),
             "target": self._target.copy(),
+            "mean_velocity": self._mean_velocity.copy(),
             "last_action": self._action.last_action.copy(),
             "phase": self._gait.phase.copy() if self._gait else np.zeros(0),
             "observation": self._builder.state_dict(),
@@ -311,6 +316,7 @@ class HumanoidBatch:
         self._held_command = state["command"].copy() if state.get("command_held") else None
         self._push_in[...] = state["push_in"]
         self._target = state["target"].copy()
+        self._mean_velocity = state["mean_velocity"].copy()
         self._action.last_action = state["last_action"].copy()
         if self._gait is not None:
             self._gait.phase = state["phase"]
@@ -339,6 +345,9 @@ class HumanoidBatch:
         cos, sin = ahead_x / norm, ahead_y / norm
         v = simulation.base_linear_velocity
         heading_velocity = np.stack([cos * v[:, 0] + sin * v[:, 1], cos * v[:, 1] - sin * v[:, 0], v[:, 2]], axis=1)
+        turning = simulation.base_angular_velocity[:, 2:]
+        moving = np.concatenate([heading_velocity[:, :2], turning], axis=1)
+        self._mean_velocity = self._mean_velocity + self._newest * (moving - self._mean_velocity)
         gravity = rotations.projected_gravity(orientation)
         height = simulation.base_height
         episode = self.task.episode
@@ -350,8 +359,10 @@ class HumanoidBatch:
         return TaskStep(
             command=command.copy(),
             standing=is_standing(command, self._stand_threshold),
+            mean_velocity=self._mean_velocity,
             linear_velocity=heading_velocity,
-            angular_velocity=simulation.base_angular_velocity,
+            # Copies: what is looked at must not change when a robot is put back to its start.
+            angular_velocity=simulation.base_angular_velocity.copy(),
             gravity=gravity,
             height=height,
             nominal_height=self._nominal_height,
@@ -360,13 +371,13 @@ class HumanoidBatch:
             default_position=self._pose,
             lower=self.robot.lower,
             upper=self.robot.upper,
-            effort=sensors.effort,
+            effort=sensors.effort.copy(),
             effort_limit=self._effort_limit,
             action=self._action.last_action,
             last_action=previous_action,
             foot_height=feet[:, :, 2] - sensors.standing_height,
-            foot_velocity=sensors.foot_velocity,
-            foot_up=sensors.foot_up[:, :, 2],
+            foot_velocity=sensors.foot_velocity.copy(),
+            foot_up=sensors.foot_up[:, :, 2].copy(),
             foot_force=sensors.foot_force,
             foot_distance=np.abs(cos * apart[:, 1] - sin * apart[:, 0]),
             phase=self._gait.phase if self._gait else np.zeros((self._n, 0)),
@@ -388,13 +399,8 @@ class HumanoidBatch:
         draws, sensors = self._draws, self.simulation.sensors
         friction = np.where(np.isnan(draws.friction), 1.0, draws.friction)
         height = self.simulation.base_height - self._nominal_height
-        body = [
-            height,
-            friction,
-            draws.mass - 1.0,
-            *(10.0 * draws.centre_of_mass.T),
-            draws.delay / self.simulation.substeps,
-        ]
+        body = [height, friction, draws.mass - 1.0, *(10.0 * draws.centre_of_mass.T)]
+        body += [draws.delay / self.simulation.substeps, *self._mean_velocity.T]
         feet = [sensors.foot_force > _CONTACT_FORCE, 10.0 * (sensors.foot_position[:, :, 2] - sensors.standing_height)]
         return np.concatenate([np.stack(body, axis=1), *feet], axis=1).astype(np.float32)
 
@@ -454,6 +460,7 @@ class HumanoidBatch:
             self._commands.draw(rows, self._curriculum.level["commands"], self._rng)
         self._push_in[rows] = self._wait(k) if spec.push_speed > 0.0 else 0
         self._target[rows] = self._pose
+        self._mean_velocity = np.where(which[:, None], 0.0, self._mean_velocity)
         self._action.reset(which)
         self._builder.reset(which)
         self._critic_builder.reset(which)

@@ -186,14 +186,14 @@ def fall(step: TaskStep, p: RewardParameters) -> FloatArray:
 
 @register_reward("track_linear_velocity", sigma=0.1)
 def track_linear_velocity(step: TaskStep, p: RewardParameters) -> FloatArray:
-    """exp(−|v − command|²/σ) over forward and sideways [σ in (m/s)²]."""
-    return np.exp(-_squares(step.linear_velocity[:, :2] - step.command[:, :2]) / p["sigma"])
+    """exp(−|v − command|²/σ) over forward and sideways mean velocity [σ in (m/s)²]."""
+    return np.exp(-_squares(step.mean_velocity[:, :2] - step.command[:, :2]) / p["sigma"])
 
 
 @register_reward("track_angular_velocity", sigma=0.15)
 def track_angular_velocity(step: TaskStep, p: RewardParameters) -> FloatArray:
-    """exp(−(ω_z − command)²/σ) [σ in (rad/s)²]."""
-    return np.exp(-((step.angular_velocity[:, 2] - step.command[:, 2]) ** 2) / p["sigma"])
+    """exp(−(ω_z − command)²/σ) of the mean turn rate, which swings with every step [σ in (rad/s)²]."""
+    return np.exp(-((step.mean_velocity[:, 2] - step.command[:, 2]) ** 2) / p["sigma"])
 
 
 @register_reward("forward_velocity")

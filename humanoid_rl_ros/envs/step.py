@@ -16,6 +16,8 @@ class TaskStep:
     Attributes:
         command: (linear_x, linear_y, angular_z) followed in this step [m/s, m/s, rad/s; Shape (n, 3)].
         standing: the command asks to stand [Shape (n,)].
+        mean_velocity: (forward, left, turn rate) along its heading, averaged over the last strides: an exponential
+            mean with the time constant that the task's commands name [m/s, m/s, rad/s; Shape (n, 3)].
         linear_velocity: of the base, along its heading (x forward, y left, z up) [m/s; Shape (n, 3)].
         angular_velocity: of the base [rad/s; base frame; Shape (n, 3)].
         gravity: unit vector of gravity [base frame; Shape (n, 3)].
@@ -39,6 +41,7 @@ class TaskStep:
 
     command: FloatArray
     standing: BoolArray
+    mean_velocity: FloatArray
     linear_velocity: FloatArray
     angular_velocity: FloatArray
     gravity: FloatArray

@@ -289,16 +289,17 @@ def test_an_encoder_that_is_off_moves_what_the_law_reaches_for(make: Make) -> No
 
 
 def test_targets_are_late_by_what_the_critic_is_told(make: Make) -> None:
-    batch = make(6, {"randomisation": {"delay": 0.02}})
+    batch = make(20, {"randomisation": {"delay": 0.02}})
     delay = np.round(4.0 * batch.reset(2).critic[:, -5]).astype(int)  # in periods of four physics steps
-    assert {0, 4} < set(delay.tolist()) <= {0, 1, 2, 3, 4}
+    assert set(delay.tolist()) <= {0, 1, 2, 3, 4}
+    assert len(set(delay.tolist())) > 2
     contract = batch.contract
-    plain = make(6, {"control.period": 0.005}).simulation
+    plain = make(20, {"control.period": 0.005}).simulation
     assert plain.substeps == 1
     driven = [ROBOT.joint_names.index(name) for name in contract.joints]
-    before = np.tile(ROBOT.default_position, (6, 1))
+    before = np.tile(ROBOT.default_position, (20, 1))
     for action in actions(batch, 15):
-        target = np.tile(ROBOT.default_position, (6, 1))
+        target = np.tile(ROBOT.default_position, (20, 1))
         target[:, driven] += np.array(contract.action.scale) * action.astype(np.float64)
         batch.step(action)
         for k in range(4):
@@ -334,16 +335,15 @@ def test_a_push_adds_a_horizontal_velocity_within_its_bound(make: Make) -> None:
     raised = np.tile(simulation.initial_qpos, (200, 1))
     raised[:, 2] += 3.0
     simulation.place(np.arange(200), raised, np.zeros((200, simulation.model.nv)))
-    # The pelvis sways as the joints settle: the robot's momentum tells what was added to all of it.
     for k in range(1, 6):
         before = simulation.base_linear_velocity.copy()
         batch.step(still(batch))
         change = np.hypot(*(simulation.base_linear_velocity - before)[:, :2].T)
         if k < 5:
-            assert change.max() < 0.02
-    assert 0.2 < change.max() < 0.55
+            assert change.max() < 1e-6
+    assert 0.45 < change.max() < 0.5 + 1e-6
     # Even over the disc: half of the pushes are beyond 0.5/√2.
-    assert np.median(change) == pytest.approx(0.5 / math.sqrt(2.0), abs=0.12)
+    assert np.median(change) == pytest.approx(0.5 / math.sqrt(2.0), abs=0.06)
 
 
 def test_starts_differ_within_their_bounds(make: Make) -> None:
@@ -371,11 +371,18 @@ def test_a_seed_is_a_whole_run_and_another_seed_another(make: Make) -> None:
     assert (runs[0][-1].final.policy != runs[2][-1].final.policy).any()
 
 
+def test_batches_that_learn_together_differ_by_their_stream(make: Make) -> None:
+    overrides = {"randomisation": {"mass": [0.9, 1.1]}}
+    first, again, other = (make(2, overrides, stream=stream).reset(5).critic for stream in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first[:, -9] != other[:, -9]).all()
+
+
 # How episodes end.
 
 
 def test_a_fall_ends_an_episode_and_the_next_begins_in_the_same_step(make: Make) -> None:
-    batch = make(3, {"episode.tilt_limit": 1.0}, auto_reset=True)
+    batch = make(3, {"episode.tilt_limit": 1.0, "rewards.alive": 1.0}, auto_reset=True)
     batch.hold_command(np.zeros(3))
     first = batch.reset(0).policy
     fallen = batch.simulation.initial_qpos.copy()
@@ -395,7 +402,7 @@ def test_a_fall_ends_an_episode_and_the_next_begins_in_the_same_step(make: Make)
     assert (found["episode/count"], found["end/fall"], found["end/time"]) == (1.0, 1.0, 0.0)
 
 
-@pytest.mark.parametrize(("height", "fallen"), [(0.61, False), (0.59, True)])
+@pytest.mark.parametrize(("height", "fallen"), [(0.65, False), (0.55, True)])
 def test_a_base_too_low_is_a_fall(make: Make, height: float, fallen: bool) -> None:
     batch = make(1, {"episode.height_limit": 0.6})
     batch.reset(0)
@@ -411,7 +418,7 @@ def test_a_base_too_low_is_a_fall(make: Make, height: float, fallen: bool) -> No
 
 
 def test_time_runs_out_without_a_fall(make: Make) -> None:
-    batch = make(2, {"episode.length": 0.1, "gait": {"period": 0.7, "phases": [0.0, math.pi]}}, auto_reset=True)
+    batch = make(2, {"episode.length": 0.1, "rewards.alive": 1.0}, auto_reset=True)
     batch.hold_command(np.array([0.3, 0.0, 0.0]))
     first = batch.reset(0).policy
     for k in range(1, 11):
@@ -595,7 +602,7 @@ def test_what_cannot_be_played_is_refused(make: Make, refuses: Refuses) -> None:
     with refuses(ConfigError, "3 finite numbers", "NaN or Inf"):
         batch.hold_command(np.array([0.0, np.nan, 0.0]))
     batch.reset(0)
-    with refuses(PolicyError, "shape (1, 13)", "expected (2, 13)"):
+    with refuses(PolicyError, "shape (1, ", "expected (2, "):
         batch.step(still(batch)[:1])
     broken = still(batch)
     broken[1, 3] = np.nan

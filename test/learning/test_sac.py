@@ -401,7 +401,7 @@ def _assert_same(one: Any, other: Any, where: str = "state") -> None:
 def test_a_resumed_run_is_the_run(shared: bool, tmp_path: Path) -> None:
     """Saved before its buffer is full, and gone on past the seam."""
     config = dataclasses.replace(
-        SMALL, buffer_size=1000, n_steps=2, normalise_observations=not shared, policy_delay=2, updates_per_step=2
+        SMALL, buffer_size=1000, n_steps=2, normalise_observations=not shared, policy_delay=4, updates_per_step=2
     )
     kind = _Target if shared else _Walk
     original, resumed = (SAC(kind(5), config, seed) for seed in (3, 4))
