@@ -1,13 +1,16 @@
-"""How robots lie on the floor before they get up."""
+"""How robots stand or lie when an episode begins."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
 from humanoid_rl_ros.core.rotations import from_axis_angle, multiply
+from humanoid_rl_ros.envs.randomisation import RandomisationSpec
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
+# A start that differs from the start pose begins this much above the floor, so that no foot starts inside it [m].
+_CLEARANCE = 0.02
 _DROP_HEIGHT = 0.25
 _SETTLE_TIME = 2.0
 _JOINT_SPREAD = 0.5
@@ -28,7 +31,8 @@ def lying_states(simulation: BatchSimulation, start_position: FloatArray, rng: n
         rng: the source of chance.
 
     Returns:
-        Settled generalised positions [Shape (n, nq)]; prone, supine, left, right by turns.
+        Settled generalised positions [Shape (n, nq)]; dropped prone, supine, on the left, on the right by turns. Most
+        of those on a side roll over.
     """
     n, place, robot = simulation.n, simulation.layout, simulation.robot
     qpos = np.tile(simulation.initial_qpos, (n, 1))
@@ -47,3 +51,46 @@ def lying_states(simulation: BatchSimulation, start_position: FloatArray, rng: n
         broken = np.flatnonzero(simulation.diverged())
         simulation.place(broken, qpos[broken], np.zeros((len(broken), simulation.model.nv)))
     return simulation.qpos.copy()
+
+
+def standing_states(
+    simulation: BatchSimulation, start_position: FloatArray, k: int, spec: RandomisationSpec, rng: np.random.Generator
+) -> FloatArray:
+    """k robots in the start pose, or near it [Shape (k, nq)]."""
+    place, robot = simulation.layout, simulation.robot
+    qpos = np.tile(simulation.initial_qpos, (k, 1))
+    if spec.start_position > 0.0:
+        noise = rng.uniform(-spec.start_position, spec.start_position, (k, robot.n_joints))
+        qpos[:, place.qpos] = np.clip(start_position + noise, robot.lower, robot.upper)
+        qpos[:, place.root_qpos + 2] += _CLEARANCE
+    return qpos
+
+
+def put_at_start(
+    simulation: BatchSimulation,
+    which: IndexArray,
+    start_position: FloatArray,
+    lying: FloatArray | None,
+    spec: RandomisationSpec,
+    rng: np.random.Generator,
+) -> None:
+    """Place some robots where their episodes begin.
+
+    Args:
+        simulation: the robots.
+        which: rows [Shape (k,)].
+        start_position: pose [rad; Shape (n_joints,)].
+        lying: states of `lying_states` to draw from, or None for robots that stand.
+        spec: how far from the pose and how fast they may begin.
+        rng: the source of chance.
+    """
+    k, place = len(which), simulation.layout
+    if lying is None:
+        qpos = standing_states(simulation, start_position, k, spec, rng)
+    else:
+        qpos = lying[rng.integers(0, len(lying), k)]
+    qvel = np.zeros((k, simulation.model.nv))
+    if spec.start_velocity > 0.0:
+        base = slice(place.root_dof, place.root_dof + 6)
+        qvel[:, base] = rng.uniform(-spec.start_velocity, spec.start_velocity, (k, 6))
+    simulation.place(which, qpos, qvel)

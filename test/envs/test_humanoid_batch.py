@@ -93,6 +93,14 @@ def critic_columns(batch: HumanoidBatch, term: str) -> list[int]:
     return [k for k, label in enumerate(labels) if label.startswith(f"{term}[")]
 
 
+def told(batch: HumanoidBatch, critic: Float32Array) -> dict[str, FloatArray]:
+    """What the critic is told besides its observation, as the page on tasks lists it."""
+    names = ("height", "friction", "mass", "centre_x", "centre_y", "centre_z", "delay", "mean_x", "mean_y", "mean_yaw")
+    feet = 2 * len(batch.simulation.foot_names)
+    extra = critic[:, -len(names) - feet : -feet].astype(np.float64)
+    return dict(zip(names, extra.T, strict=True))
+
+
 # What is seen.
 
 
@@ -233,7 +241,7 @@ def _mirrored(batch: HumanoidBatch, qpos: FloatArray, qvel: FloatArray) -> tuple
 @pytest.mark.parametrize("task", ["walk", "stand", "get_up"])
 def test_a_mirrored_robot_sees_and_earns_the_same_in_the_mirror(make: Make, task: str) -> None:
     """Two robots, one the mirror image of the other, given mirrored actions; nothing random."""
-    history = {"observation.history": {"length": 2}} if task == "stand" else {}
+    history = {"observation.history": {"length": 2, "layout": "time_major"}} if task == "stand" else {}
     batch = make(2, history, task=task)
     mirror = batch.mirror
     assert mirror is not None
@@ -290,7 +298,7 @@ def test_an_encoder_that_is_off_moves_what_the_law_reaches_for(make: Make) -> No
 
 def test_targets_are_late_by_what_the_critic_is_told(make: Make) -> None:
     batch = make(20, {"randomisation": {"delay": 0.02}})
-    delay = np.round(4.0 * batch.reset(2).critic[:, -5]).astype(int)  # in periods of four physics steps
+    delay = np.round(4.0 * told(batch, batch.reset(2).critic)["delay"]).astype(int)  # in periods of four physics steps
     assert set(delay.tolist()) <= {0, 1, 2, 3, 4}
     assert len(set(delay.tolist())) > 2
     contract = batch.contract
@@ -311,19 +319,19 @@ def test_targets_are_late_by_what_the_critic_is_told(make: Make) -> None:
 def test_bodies_are_drawn_for_each_episode_and_told_to_the_critic(make: Make) -> None:
     overrides = {"randomisation": {"friction": [0.3, 0.9], "mass": [0.8, 1.2], "centre_of_mass": 0.05}}
     batch = make(4, overrides)
-    first = batch.reset(3).critic
-    friction, mass, centre = first[:, -10], first[:, -9], first[:, -8:-5]
+    first = told(batch, batch.reset(3).critic)
+    friction, mass = first["friction"], first["mass"]
     assert ((friction >= 0.3) & (friction <= 0.9)).all()
     assert len(set(friction.tolist())) == len(set(mass.tolist())) == 4
-    assert np.abs(centre).max() <= 0.5
+    assert 0.0 < np.abs(first["centre_y"]).max() <= 0.5
     # A robot's weight rests on its feet after the first contact; heavier ones press more.
     for _ in range(25):
         batch.step(still(batch))
     weight = batch.simulation.model.body_mass.sum() * 9.81
     np.testing.assert_allclose(batch.simulation.sensors.foot_force.sum(axis=1), (1.0 + mass) * weight, rtol=0.25)
-    again = batch.restart(np.array([False, True, False, False])).critic
-    np.testing.assert_array_equal(again[[0, 2, 3], -10], friction[[0, 2, 3]])
-    assert again[1, -10] != friction[1]
+    again = told(batch, batch.restart(np.array([False, True, False, False])).critic)["friction"]
+    np.testing.assert_array_equal(again[[0, 2, 3]], friction[[0, 2, 3]])
+    assert again[1] != friction[1]
 
 
 def test_a_push_adds_a_horizontal_velocity_within_its_bound(make: Make) -> None:
@@ -373,9 +381,12 @@ def test_a_seed_is_a_whole_run_and_another_seed_another(make: Make) -> None:
 
 def test_batches_that_learn_together_differ_by_their_stream(make: Make) -> None:
     overrides = {"randomisation": {"mass": [0.9, 1.1]}}
-    first, again, other = (make(2, overrides, stream=stream).reset(5).critic for stream in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert (first[:, -9] != other[:, -9]).all()
+    masses = []
+    for stream in (0, 0, 1):
+        batch = make(2, overrides, stream=stream)
+        masses.append(told(batch, batch.reset(5).critic)["mass"])
+    np.testing.assert_array_equal(masses[0], masses[1])
+    assert (masses[0] != masses[2]).all()
 
 
 # How episodes end.
@@ -498,9 +509,39 @@ def test_a_reward_is_for_the_command_that_was_followed(make: Make) -> None:
         before = after
 
 
+def test_the_mean_velocity_follows_with_its_time_constant(make: Make) -> None:
+    """Of a robot that flies at 1 m/s along its heading: v (1 − exp(−t/τ))."""
+    batch = make(2, {"commands.averaging": 0.1}, auto_reset=True)
+    batch.hold_command(np.zeros(3))
+    batch.reset(0)
+    simulation = batch.simulation
+    raised, moving = np.tile(simulation.initial_qpos, (2, 1)), np.zeros((2, simulation.model.nv))
+    raised[:, 2] += 5.0
+    moving[:, 0] = 1.0
+    simulation.place(np.arange(2), raised, moving)
+    for k in range(1, 8):
+        seen = told(batch, batch.step(still(batch)).final.critic)
+        expected = 1.0 - math.exp(-0.2 * k)
+        np.testing.assert_allclose(seen["mean_x"], expected, atol=0.01)
+        np.testing.assert_allclose(seen["mean_y"], 0.0, atol=0.01)
+        assert batch.last_step is not None
+        np.testing.assert_allclose(batch.last_step.mean_velocity[:, 0], expected, atol=0.01)
+    simulation.qvel[1] = np.nan
+    fresh = told(batch, batch.step(still(batch)).observation.critic)["mean_x"]
+    assert fresh[0] > 0.7
+    assert fresh[1] == 0.0  # the next episode begins from rest
+    instant = make(1, {"commands.averaging": 0.0})
+    instant.reset(0)
+    instant.step(actions(instant, 1)[0])
+    assert instant.last_step is not None
+    np.testing.assert_array_equal(instant.last_step.mean_velocity[:, :2], instant.last_step.linear_velocity[:, :2])
+    np.testing.assert_array_equal(instant.last_step.mean_velocity[:, 2], instant.last_step.angular_velocity[:, 2])
+
+
 # Going on.
 
 
+HISTORY = {"length": 3, "layout": "term_major", "order": "newest_first", "first_fill": "first_frame"}
 EVENTFUL = {
     "randomisation": {
         "friction": [0.3, 1.3],
@@ -538,7 +579,7 @@ def _plain_kinds(value: Any) -> bool:
 @pytest.mark.parametrize(
     ("task", "more"),
     [
-        ("walk", {"commands.period": [0.1, 0.2], "observation.history": {"length": 3, "first_fill": "first_frame"}}),
+        ("walk", {"commands.period": [0.1, 0.2], "observation.history": HISTORY}),
         ("get_up", {}),
     ],
 )

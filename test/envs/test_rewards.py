@@ -37,6 +37,7 @@ def _two(*rows: object) -> FloatArray:
 _STILL = TaskStep(
     command=np.zeros((2, 3)),
     standing=np.array([False, False]),
+    mean_velocity=np.zeros((2, 3)),
     linear_velocity=np.zeros((2, 3)),
     angular_velocity=np.zeros((2, 3)),
     gravity=_two([0.0, 0.0, -1.0]),
@@ -77,8 +78,11 @@ def case(name: str, expected: tuple[float, float], numbers: dict[str, Any] | Non
     return name, expected, numbers or {}, {k: np.array(v * 2 if alike[k] else v) for k, v in differs.items()}
 
 
-FAST = {"linear_velocity": [[0.5, 0.1, 9.0], [0.3, 0.0, 0.0]], "command": [[0.3, 0.0, 1.0]]}
-TURN = {"angular_velocity": [[1.0, 2.0, 0.3], [0.0, 0.0, -0.5]], "command": [[1.0, 1.0, 0.0]]}
+FAST = {"linear_velocity": [[0.5, 0.1, 9.0], [0.3, 0.0, 0.0]]}
+TURN = {"angular_velocity": [[1.0, 2.0, 0.3], [0.0, 0.0, -0.5]]}
+# What is compared with the command is the mean, whatever the velocity is now.
+STRAIGHT = {"mean_velocity": [[0.5, 0.1, 9.0], [0.3, 0.0, 0.0]], "command": [[0.3, 0.0, 1.0]], **TURN}
+ROUND = {"mean_velocity": [[9.0, 2.0, 0.3], [0.0, 0.0, -0.5]], "command": [[1.0, 1.0, 0.0]], **FAST}
 TILTED = [[math.sin(0.4), 0.0, -math.cos(0.4)], [0.0, math.sin(0.6), -math.cos(0.6)]]
 # Left in the middle of its swing or at its quarter; right in the part of the clock in which it stands.
 SWING = 2.0 * math.pi * 0.45
@@ -96,10 +100,10 @@ AT_STOPS = [[-0.97, 2.1, 50.0], [0.94, -0.45, -50.0]]
 CASES = [
     case("alive", (1.0, 0.0), fallen=[False, True]),
     case("fall", (0.0, 50.0), fallen=[False, True]),
-    case("track_linear_velocity", (math.exp(-0.5), 1.0), **FAST),
-    case("track_linear_velocity", (math.exp(-1.0), 1.0), {"sigma": 0.05}, **FAST),
-    case("track_angular_velocity", (math.exp(-0.6), math.exp(-0.25 / 0.15)), **TURN),
-    case("track_angular_velocity", (math.exp(-0.18), math.exp(-0.5)), {"sigma": 0.5}, **TURN),
+    case("track_linear_velocity", (math.exp(-0.5), 1.0), **STRAIGHT),
+    case("track_linear_velocity", (math.exp(-1.0), 1.0), {"sigma": 0.05}, **STRAIGHT),
+    case("track_angular_velocity", (math.exp(-0.6), math.exp(-0.25 / 0.15)), **ROUND),
+    case("track_angular_velocity", (math.exp(-0.18), math.exp(-0.5)), {"sigma": 0.5}, **ROUND),
     case("forward_velocity", (0.5, 0.3), **FAST),
     case("feet_phase", (1.0 - MID, 1.0 - QUARTER), phase=STRIDE, foot_height=LIFTED),
     case("feet_phase", (0.0, 0.0), phase=STRIDE),
