@@ -202,19 +202,22 @@ def forward_velocity(step: TaskStep, p: RewardParameters) -> FloatArray:
     return step.linear_velocity[:, 0]
 
 
-@register_reward("feet_phase", sigma=0.002, swing_height=0.08, swing_share=0.45)
+@register_reward("feet_phase", sigma=0.002, swing_height=0.08, swing_share=0.45, still_speed=0.15)
 def feet_phase(step: TaskStep, p: RewardParameters) -> FloatArray:
     """exp(−Σ(height − wanted)²/σ) less what feet that stay on the ground would earn [σ in m²].
 
     Each foot swings in its part of the gait clock and stands in the rest; the wanted height is a squared sine over the
     swing. Without the second part standing still would earn more than half of what walking does, without the risk.
-    While standing is asked for the wanted height is zero.
+    While standing is asked for the wanted height is zero; a robot that was pushed, and moves faster than `still_speed`
+    [m/s], may step as it likes.
     """
     share = p["swing_share"]
     phase = np.mod(step.phase, 2.0 * math.pi) / (2.0 * math.pi)
     wanted = np.where(phase < share, p["swing_height"] * np.sin(math.pi * phase / share) ** 2, 0.0)
     wanted = np.where(step.standing[:, None], 0.0, wanted)
-    return np.exp(-_squares(step.foot_height - wanted) / p["sigma"]) - np.exp(-_squares(wanted) / p["sigma"])
+    earned = np.exp(-_squares(step.foot_height - wanted) / p["sigma"]) - np.exp(-_squares(wanted) / p["sigma"])
+    pushed = step.standing & (_squares(step.linear_velocity[:, :2]) > p["still_speed"] ** 2)
+    return np.where(pushed, 0.0, earned)
 
 
 @register_reward("upright")
