@@ -17,6 +17,7 @@ import yaml
 
 from humanoid_rl_ros.core.config import Section
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
 
 ENVIRONMENTS = "environments"
 Config = TypeVar("Config")
@@ -63,7 +64,8 @@ class LearnerSettings(Generic[Config]):
         self._read(section, ("tasks",))
         tasks = section.section("tasks", {})
         for name in tasks.keys():
-            if name not in (*self._known_tasks, self._task):
+            # What environments Gymnasium has is not known here.
+            if name not in (*self._known_tasks, self._task) and gymnasium_id(name) is None:
                 raise ConfigError(f"{tasks.where}: no task named '{name}'; {did_you_mean(name, self._known_tasks)}")
         if self._task in tasks:
             self.set(tasks.section(self._task))

@@ -90,6 +90,7 @@ class PPO:
         began = time.perf_counter()
         config, mirror = self._config, self._mirror
         self._join()
+        rollout = replace(rollout, reward=config.reward_scale * rollout.reward)
         samples = samples_of(
             rollout, self.value.network, self.value.normaliser, mirror, config.discount, config.gae_lambda
         )
@@ -183,7 +184,8 @@ class PPO:
         What it learns is the same either way, to the bit. Several processes take turns in adding up, so there it is
         here.
         """
-        work = (samples, plan, self.policy.rate, self._steps)
+        rate = self._config.critic_learning_rate
+        work = (samples, plan, self.policy.rate if rate is None else rate, self._steps)
         if not self._config.overlap or self._others is not None:
             self._value_loss = self.value.learn(*work)
             return

@@ -19,8 +19,14 @@ class PPOConfig:
         minibatches: optimiser steps in an epoch.
         learning_rate: of Adam, to begin with.
         learning_rate_floor, learning_rate_ceiling: between which it is adapted.
+        critic_learning_rate: of the critic's Adam, which is not adapted; None for the policy's rate as it is.
         desired_kl: KL divergence between the policy that acted and the new one about which the rate is kept; None to
             leave the rate alone.
+        anneal_from, anneal_to: steps between which `desired_kl` falls, evenly in its logarithm, to `final_kl`, and the
+            floor of the rate with it, so that the policy comes to rest; the same number for never.
+        final_kl: what is desired in the end.
+        reward_scale: factor on the rewards that are learned from; with it values near 1 can be had, which a critic
+            learns sooner. The policy is taught by standardised advantages, which do not change.
         discount: γ, of one control step.
         gae_lambda: λ of the advantages.
         clip: ε of the probability ratio.
@@ -47,7 +53,12 @@ class PPOConfig:
     learning_rate: float = 1e-3
     learning_rate_floor: float = 2e-4
     learning_rate_ceiling: float = 1e-2
+    critic_learning_rate: float | None = None
     desired_kl: float | None = 0.01
+    anneal_from: int = 0
+    anneal_to: int = 0
+    final_kl: float = 0.001
+    reward_scale: float = 1.0
     discount: float = 0.99
     gae_lambda: float = 0.95
     clip: float = 0.2
@@ -73,7 +84,10 @@ class PPOConfig:
             "learning_rate",
             "learning_rate_floor",
             "learning_rate_ceiling",
+            "critic_learning_rate",
             "desired_kl",
+            "final_kl",
+            "reward_scale",
             "clip",
             "value_clip",
             "max_gradient_norm",
@@ -95,10 +109,22 @@ class PPOConfig:
                 f"ppo: 'learning_rate' must be between its floor and its ceiling, [{self.learning_rate_floor:g}, "
                 f"{self.learning_rate_ceiling:g}], found {self.learning_rate:g}"
             )
+        if not 0 <= self.anneal_from <= self.anneal_to:
+            raise ConfigError(
+                f"ppo: 'anneal_to' must be at least 'anneal_from', and that at least 0; found {self.anneal_from} "
+                f"to {self.anneal_to}"
+            )
         if self.initial_std < self.std_floor:
             raise ConfigError(
                 f"ppo: 'initial_std' must be at least 'std_floor', {self.std_floor:g}, found {self.initial_std:g}"
             )
+
+    def kl_at(self, step: int) -> float | None:
+        """The divergence that is desired of the update at a step."""
+        if self.desired_kl is None or self.anneal_to == self.anneal_from:
+            return self.desired_kl
+        way = min(1.0, max(0.0, (step - self.anneal_from) / (self.anneal_to - self.anneal_from)))
+        return float(self.desired_kl ** (1.0 - way) * self.final_kl**way)
 
     def _require(
         self, name: str, expected: str, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf

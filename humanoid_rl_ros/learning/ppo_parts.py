@@ -106,6 +106,7 @@ class PolicyPart(_Part):
         self.log_std = nn.Parameter(torch.full((sizes[1],), math.log(config.initial_std)))
         super().__init__([*self._layers.parameters(), self.log_std], sizes[0], config, others)
         self.rate = config.learning_rate
+        self._desired_kl = config.desired_kl
 
     def actor(self) -> ActorNetwork:
         """The policy as it is now, a copy."""
@@ -131,6 +132,7 @@ class PolicyPart(_Part):
             TrainingError: see `_descend`.
         """
         sums = torch.zeros(3, dtype=torch.float64)
+        self._desired_kl = self._config.kl_at(step)
         for i, (rows, sources) in enumerate(plan):
             sums += self._learn(samples, rows, sources, step, adapt=i > 0)
         loss, kl, held = (sums / len(plan)).tolist()
@@ -169,16 +171,16 @@ class PolicyPart(_Part):
 
     def _adapted(self, numbers: Tensor, rate: float) -> float:
         """The learning rate that keeps the divergence of an update about what is desired."""
-        config = self._config
-        if config.desired_kl is None:
+        config, desired = self._config, self._desired_kl
+        if desired is None or config.desired_kl is None:
             return rate
         seen = numbers.clone()
         if self._others is not None:
             self._others.mean_(seen)
         kl = _divergence(seen)
-        if kl > 2.0 * config.desired_kl:
-            return max(config.learning_rate_floor, rate / 1.5)
-        if 0.0 < kl < 0.5 * config.desired_kl:
+        if kl > 2.0 * desired:
+            return max(config.learning_rate_floor * desired / config.desired_kl, rate / 1.5)
+        if 0.0 < kl < 0.5 * desired:
             return min(config.learning_rate_ceiling, rate * 1.5)
         return rate
 

@@ -12,6 +12,7 @@ import yaml
 
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, TrainingError
+from humanoid_rl_ros.learning.learners import CONFIGS
 
 FORMAT = 1
 FILE_NAME = "run.yaml"
@@ -27,7 +28,8 @@ class RunRecord:
         seed: of everything random.
         environments: robots, of all processes together.
         processes: that share them.
-        learner: every key of the learner's configuration.
+        learner: every key of the learner's configuration; one that a run of an earlier version does not name stands at
+            its default.
         overrides: keys of the task that were set otherwise.
         task_digest, robot_digest: of what the task and the robot said when the run began.
         version: of this package when the run began; for the reader.
@@ -66,7 +68,7 @@ class RunRecord:
         for name in ("algorithm", "task", "robot", "environments", "processes", "seed"):
             require_equal(name, getattr(self, name), getattr(found, name), where)
         for kind, asked, there in (
-            ("learner", self.learner, found.learner),
+            ("learner", self._every_learner_key(), found._every_learner_key()),
             ("task", self.overrides, found.overrides),
         ):
             if dict(asked) != dict(there):
@@ -84,6 +86,10 @@ class RunRecord:
                     f"{where} was started with another {kind} '{name}' than there is now "
                     f"(digest {then[:12]}, found {now[:12]}); bring its files back, or start a new run"
                 )
+
+    def _every_learner_key(self) -> dict[str, Any]:
+        kind = CONFIGS.get(self.algorithm)
+        return {**(_plain(asdict(kind())) if kind is not None else {}), **self.learner}
 
 
 def require_equal(name: str, asked: object, there: object, where: str) -> None:

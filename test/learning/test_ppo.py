@@ -233,6 +233,33 @@ def test_the_clip_holds_the_policy_near_the_one_that_acted(make: Make) -> None:
     assert 10.0 * held.iterate()["policy/kl"] < free.iterate()["policy/kl"]
 
 
+class _Half(PointMass):
+    def _advance(self, action: FloatArray) -> tuple[FloatArray, BoolArray]:
+        reward, terminated = super()._advance(action)
+        return 0.5 * reward, terminated
+
+
+def test_scaled_rewards_teach_what_an_environment_of_such_rewards_does(make: Make) -> None:
+    scaled, smaller, plain = make(PointMass(8), reward_scale=0.5), make(_Half(8)), make(PointMass(8))
+    for learner in (scaled, smaller, plain):
+        for _ in range(3):
+            learner.iterate()
+    values = [_vector(learner.state_dict()["value"]["parameters"]) for learner in (scaled, smaller, plain)]
+    assert values[0] == values[1] != values[2]
+    assert torch.equal(_weights(scaled), _weights(smaller))
+
+
+def test_the_critic_may_have_a_learning_rate_of_its_own(make: Make) -> None:
+    for own, expected in ((3e-3, 3e-3), (None, 1e-3)):
+        learner = make(PointMass(8), epochs=1, minibatches=1, learning_rate=1e-3, critic_learning_rate=own)
+        before = learner.state_dict()
+        learner.iterate()
+        after = learner.state_dict()
+        moved = [after[part]["parameters"] - before[part]["parameters"] for part in ("policy", "value")]
+        # The first step of Adam is as long as its rate, in every weight that has a gradient.
+        assert [float(m.abs().max()) for m in moved] == pytest.approx([1e-3, expected], rel=1e-3)
+
+
 def test_the_entropy_bonus_widens_the_exploration(make: Make) -> None:
     plain, rewarded = make(Pair(16)), make(Pair(16), entropy_coefficient=10.0)
     for _ in range(3):
@@ -390,7 +417,9 @@ def test_the_actor_is_a_copy(make: Make) -> None:
         ({"learning_rate": 0.0}, "learning_rate"),
         ({"learning_rate": 1.0}, "learning_rate"),
         ({"learning_rate_floor": 2e-3}, "learning_rate"),
+        ({"critic_learning_rate": 0.0}, "critic_learning_rate"),
         ({"desired_kl": 0.0}, "desired_kl"),
+        ({"reward_scale": 0.0}, "reward_scale"),
         ({"discount": 1.1}, "discount"),
         ({"gae_lambda": -0.1}, "gae_lambda"),
         ({"clip": float("nan")}, "clip"),
@@ -444,3 +473,29 @@ def test_a_state_of_another_learner_or_with_holes_is_refused(make: Make, refuses
     del state["policy"]
     with refuses(ConfigError, "policy"):
         learner.load_state_dict(state)
+
+
+def test_the_desired_divergence_falls_evenly_in_its_logarithm() -> None:
+    config = PPOConfig(desired_kl=0.02, final_kl=0.0002, anneal_from=1000, anneal_to=3000)
+    steps = (0, 1000, 2000, 3000, 9000)
+    found = [config.kl_at(step) for step in steps]
+    assert found == pytest.approx([0.02, 0.02, 0.002, 0.0002, 0.0002])
+    assert PPOConfig(desired_kl=None, anneal_to=10).kl_at(5) is None
+    assert PPOConfig(desired_kl=0.03).kl_at(10**9) == 0.03
+
+
+def test_an_annealed_policy_comes_to_rest(make: Make) -> None:
+    """Its last updates move it less than those of one that is not annealed, from the same seed."""
+    settings: dict[str, Any] = {"desired_kl": 0.02, "learning_rate": 3e-4, "learning_rate_floor": 1e-5}
+    restless = make(PointMass(16), **settings)
+    annealed = make(PointMass(16), anneal_to=16 * 8 * 10, final_kl=1e-5, **settings)
+    moved = []
+    for learner in (restless, annealed):
+        kls = [learner.iterate()["policy/kl"] for _ in range(20)]
+        moved.append(np.mean(kls[-5:]))
+    assert moved[1] < 0.1 * moved[0]
+
+
+def test_an_annealing_that_ends_before_it_begins_is_refused(refuses: Refuses) -> None:
+    with refuses(ConfigError, "'anneal_to'", "200", "100"):
+        PPOConfig(anneal_from=200, anneal_to=100)

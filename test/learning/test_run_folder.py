@@ -36,6 +36,14 @@ def test_a_run_says_what_it_is(tmp_path: Path) -> None:
     assert (said["format"], said["environments"], said["overrides"]) == (1, 64, {"rewards.alive": 2.0})
 
 
+def test_a_run_of_a_version_that_had_fewer_keys_goes_on(refuses: Any) -> None:
+    now, then = replace(RECORD, learner={"epochs": 3, "reward_scale": 1.0}), replace(RECORD, learner={"epochs": 3})
+    now.require_same(then, "there")
+    then.require_same(now, "there")
+    with refuses(ConfigError, "there", "learner key reward_scale = 1.0, not 0.5"):
+        replace(now, learner={"epochs": 3, "reward_scale": 0.5}).require_same(then, "there")
+
+
 def test_a_folder_holds_one_run(tmp_path: Path, refuses: Any) -> None:
     folder = RunFolder(tmp_path)
     folder.create(RECORD)

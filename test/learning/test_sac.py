@@ -231,6 +231,7 @@ def test_the_policy_of_most_entropy_for_a_quadratic_reward() -> None:
     assert std == pytest.approx(math.sqrt(0.5), rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_temperature_brings_the_entropy_to_its_target() -> None:
     """In units of the range r = −½·25 (y − 0.2)², so that a Gaussian of entropy H = ln(σ √(2πe)) has α = 25 σ²."""
     config = dataclasses.replace(SMALL, temperature=0.05, target_entropy_scale=1.2)

@@ -1,0 +1,155 @@
+"""The policies that come with the package do what the package says of them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("mujoco")
+
+from humanoid_rl_ros.cli.processes import node_environment
+from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.envs.evaluation import EvaluationSpec, evaluate
+from humanoid_rl_ros.policies.contract import require_contract
+from humanoid_rl_ros.policies.onnx_policy import OnnxPolicy
+from humanoid_rl_ros.resources import default_policy, find_policy, find_robot, policy_names
+
+COMMANDS = ((0.5, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.5), (-0.3, 0.0, 0.0), (0.0, 0.0, 0.0))
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A policy, the robot it is for, and the task it was trained on."""
+
+    policy: str
+    robot: str
+    task: str
+
+
+WALKERS = [Shipped("walk", "reference", "walk")]
+TRAINED = [*WALKERS]
+
+
+def _robot(shipped: Shipped) -> Any:
+    robot = find_robot(shipped.robot)
+    try:
+        assert robot.model is not None
+        robot.model.locate()
+    except ConfigError as missing:
+        pytest.skip(str(missing))
+    return robot
+
+
+def _survivors(shipped: Shipped, spec: EvaluationSpec) -> list[Any]:
+    bundle = find_policy(shipped.policy)
+    network = bundle.load_network()
+    assert isinstance(network, OnnxPolicy)
+    return evaluate(_robot(shipped), shipped.task, network.infer_batch, spec, contract=bundle)
+
+
+def test_all_are_named_here() -> None:
+    assert set(policy_names()) == {"stand", *(shipped.policy for shipped in TRAINED)}
+
+
+@pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
+def test_they_fit_their_robots_and_need_only_sensors(shipped: Shipped) -> None:
+    bundle = find_policy(shipped.policy)
+    assert bundle.weights.sha256
+    assert not bundle.needs_base_linear_velocity
+    require_contract(bundle, find_robot(shipped.robot), has_base_linear_velocity=False)
+
+
+@pytest.mark.parametrize("shipped", WALKERS, ids=lambda s: s.policy)
+def test_a_robot_walks_when_nobody_names_a_policy(shipped: Shipped) -> None:
+    assert default_policy(find_robot(shipped.robot)) == shipped.policy
+
+
+@pytest.mark.parametrize("shipped", WALKERS, ids=lambda s: s.policy)
+def test_they_walk_as_commanded(shipped: Shipped) -> None:
+    results = _survivors(shipped, EvaluationSpec(COMMANDS, repeats=1, seconds=8.0))
+    assert all(result.survival == 1.0 for result in results)
+    for result in results:
+        assert abs(result.velocity[0] - result.command[0]) <= 0.1, result
+        assert abs(result.velocity[1] - result.command[1]) <= 0.1, result
+    turning = results[2]
+    assert turning.velocity[2] == pytest.approx(0.5, abs=0.2)
+
+
+@pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
+def test_they_stand_pushes_noise_and_other_bodies(shipped: Shipped) -> None:
+    commands = COMMANDS[:4]
+    spec = EvaluationSpec(
+        commands,
+        repeats=4,
+        seconds=9.0,
+        push_speed=0.4,
+        push_period=2.0,
+        friction=(0.4, 1.2),
+        mass=(0.9, 1.1),
+        noise=1.0,
+        seed=5,
+    )
+    assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(commands)
+
+
+def _demo(shipped: Shipped, folder: Path, command: tuple[float, float, float], seconds: float) -> dict[str, Any]:
+    result = folder / "result.json"
+    options = ["--robot", shipped.robot, "--policy", shipped.policy, "--seconds", str(seconds)]
+    options += ["--command", *map(str, command), "--json", str(result), "--picture", str(folder / "run.png")]
+    done = subprocess.run(
+        [sys.executable, "-m", "humanoid_rl_ros", "demo", *options],
+        env=node_environment(),
+        capture_output=True,
+        text=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    loaded: dict[str, Any] = json.loads(result.read_text())
+    return loaded
+
+
+def _assert_walked(result: dict[str, Any], command: tuple[float, float, float]) -> None:
+    assert not result["fell"]
+    assert result["safety_state"] == "ACTIVE"
+    assert result["faults"] == 0
+    if command[0] != 0.0:
+        assert result["mean_speed"] == pytest.approx(command[0], abs=0.1)
+
+
+@pytest.mark.ros
+def test_the_default_walks_through_the_graph(tmp_path: Path) -> None:
+    _assert_walked(_demo(WALKERS[0], tmp_path, COMMANDS[0], 10.0), COMMANDS[0])
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+@pytest.mark.parametrize("command", COMMANDS, ids=str)
+@pytest.mark.parametrize("shipped", WALKERS, ids=lambda s: s.policy)
+def test_a_minute_through_the_graph(shipped: Shipped, command: tuple[float, float, float], tmp_path: Path) -> None:
+    _robot(shipped)
+    _assert_walked(_demo(shipped, tmp_path, command, 60.0), command)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
+def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
+    commands = COMMANDS[:4]
+    for push, seed in ((0.0, 1), (0.4, 2)):
+        spec = EvaluationSpec(
+            commands,
+            repeats=16,
+            seconds=60.0,
+            push_speed=push,
+            friction=(0.4, 1.2),
+            mass=(0.9, 1.1),
+            noise=1.0,
+            seed=seed,
+        )
+        assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(commands)
