@@ -49,6 +49,8 @@ SIMULATION = [
 ]
 POLICY = ["onnxruntime>=1.20,<2"]
 ONNX = "onnx>=1.18,<2"  # writes policies; running them needs onnxruntime alone
+# Its `mujoco` extra brings imageio, without which none of its MuJoCo environments can be made.
+GYMNASIUM = "gymnasium[mujoco]>=1.1,<2"
 CLI = ["rich>=13.8,<16", "typer>=0.15,<1"]
 PLOT = ["matplotlib>=3.8,<4"]
 
@@ -85,7 +87,7 @@ setup(
         "plot": PLOT,
         "demo": [*ROS, *SIMULATION, *POLICY, *CLI, *PLOT, ONNX],
         # torch is pinned exactly: `==2.13.0` also takes the CPU build, 2.13.0+cpu, and prefers it where it is offered.
-        "train": [*SIMULATION, *POLICY, *CLI, *PLOT, "torch==2.13.0", "gymnasium>=1.1,<2", ONNX],
+        "train": [*SIMULATION, *POLICY, *CLI, *PLOT, "torch==2.13.0", GYMNASIUM, ONNX],
         # What `humanoid_rl bench training` measures itself against; nothing else needs them.
         "peers": ["stable-baselines3>=2.9,<3", "rsl-rl-lib>=5.5,<6"],
         "test": [

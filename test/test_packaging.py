@@ -36,7 +36,7 @@ ROSDEP_KEYS = {
     "typer": "python3-typer",
     "yaml": "python3-yaml",
 }
-WITHOUT_ROSDEP_KEY = {"onnx"}  # named in a comment of package.xml instead
+WITHOUT_ROSDEP_KEY = {"onnx", "rsl_rl", "stable_baselines3", "tensordict"}  # named in a comment of package.xml instead
 
 
 def pip(*arguments: str | Path) -> None:

@@ -13,7 +13,7 @@ from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.learning.ppo import PPO
 from humanoid_rl_ros.learning.ppo_config import PPOConfig
 
-PHYSICS, ENVIRONMENT, INFERENCE = "physics", "environment", "inference"
+PHYSICS, ENVIRONMENT, INFERENCE, CRITIC = "physics", "environment", "inference", "critic"
 
 
 class Side:
@@ -27,6 +27,7 @@ class Side:
     Attributes:
         title, version: as given.
         steps_per_second: of each turn, of all robots together.
+        cpu_per_step: of each turn, the time that all cores together spent on a step of one robot [s].
         episode_seconds: mean length of the episodes that ended in each turn, which says how alike the sides' robots
             did and how many were reset [s].
     """
@@ -34,6 +35,7 @@ class Side:
     def __init__(self, title: str, version: str, env: HumanoidBatch, samples: int) -> None:
         self.title, self.version = title, version
         self.steps_per_second: list[float] = []
+        self.cpu_per_step: list[float] = []
         self.episode_seconds: list[float] = []
         self._env, self._samples = env, samples
 
@@ -48,14 +50,14 @@ class Side:
         """Learn for so long at least."""
         taken = 0
         self._begin()
-        began = time.perf_counter()
+        began, cpu = time.perf_counter(), time.process_time()
         while time.perf_counter() - began < seconds:
             self.iterate()
             taken += self._samples
-        # A batch collected beside the update was begun in the turn before; the one begun last counts here instead.
         self.settle()
         passed = time.perf_counter() - began
         self.steps_per_second.append(taken / passed)
+        self.cpu_per_step.append((time.process_time() - cpu) / taken)
         self._end(taken, passed)
 
     def close(self) -> None:
@@ -104,7 +106,8 @@ class OwnSide(Side):
         seed: of everything.
 
     Attributes:
-        seconds_per_step: what each part of each turn took, for a step of one robot [s].
+        seconds_per_step: what each part of each turn took, for a step of one robot; what is beside the others is no
+            part of their sum [s].
         bare_physics: after each turn, steps per second of the physics alone from the same states.
         collecting_share: pace of each turn's collecting as a share of that.
     """
@@ -114,10 +117,12 @@ class OwnSide(Side):
         self.seconds_per_step: dict[str, list[float]] = {}
         self.bare_physics: list[float] = []
         self.collecting_share: list[float] = []
-        self._watch = Stopwatch(PHYSICS, ENVIRONMENT, INFERENCE)
+        self._beside = config.overlap
+        self._watch = Stopwatch(PHYSICS, ENVIRONMENT, INFERENCE, CRITIC)
         self._watch.attach(env.simulation, "step", PHYSICS)
         self._watch.attach(env, "step", ENVIRONMENT)
         self._learner = PPO(env, config, seed)
+        self._watch.attach(self._learner.value, "learn", CRITIC)
         self._physics = RecordedPhysics(env.simulation)
         self._begin()
         actor_now = self._learner.actor
@@ -138,7 +143,7 @@ class OwnSide(Side):
         self._episode_steps += metrics.get("episode/count", 0.0) * metrics.get("episode/length", 0.0)
 
     def settle(self) -> None:
-        """Wait for the batch in flight, as a saved state does."""
+        """Wait for the critic, which may learn in a thread of its own, as a saved state does."""
         self._learner.state_dict()
 
     def turn(self, seconds: float) -> None:
@@ -166,12 +171,15 @@ class OwnSide(Side):
         self.episode_seconds.append(length * self._env.control_period)
         self._collecting_pace = taken / self._collecting
         spent = self._watch.seconds
+        updates = {"update": self._updating, "critic, beside these": spent[CRITIC]}
+        if not self._beside:
+            updates = {"update of the policy": self._updating - spent[CRITIC], "update of the critic": spent[CRITIC]}
         parts = {
             "physics": spent[PHYSICS],
             "observation, reward, reset": spent[ENVIRONMENT] - spent[PHYSICS],
             "inference": spent[INFERENCE],
             "rest of collecting": self._collecting - spent[ENVIRONMENT] - spent[INFERENCE],
-            "update": self._updating,
+            **updates,
             "all": passed,
         }
         for part, seconds in parts.items():

@@ -118,8 +118,6 @@ def run_training(
         console.print(_parts_table(own))
         bare, share = np.median(own.bare_physics), np.median(own.collecting_share)
         console.print(f"physics alone, from the same states: {bare:.0f} steps/s; collecting does {share:.0%} of it")
-        if config.overlap:
-            console.print("collected beside the update: the parts add up to more than the whole")
     for name in missing:
         console.print(f"{PEERS[name].title}: {PEERS[name].how_to_get}", markup=False, soft_wrap=True)
     if json_file is not None:

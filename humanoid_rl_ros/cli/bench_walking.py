@@ -138,7 +138,7 @@ def time_to_walk(
             began = time.perf_counter()
             while time.perf_counter() - began < EVALUATE_EVERY_S:
                 seen.append(learner.iterate())
-            # A batch may be in flight, and would go on being collected during the evaluation.
+            # Waits for the critic, which would go on learning during the evaluation.
             learner.state_dict()
             trained += time.perf_counter() - began
             results = evaluate(

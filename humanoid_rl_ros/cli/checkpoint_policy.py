@@ -1,13 +1,14 @@
-"""The policy of a checkpoint, or of a run's newest one, with the contract that its task promises."""
+"""The policy of a checkpoint, or of a run's newest one, with the contract that a robot's task promises."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from humanoid_rl_ros.cli.train_settings import digests
+from humanoid_rl_ros.cli.train_settings import known_by
 from humanoid_rl_ros.core.errors import ConfigError, TrainingError
 from humanoid_rl_ros.envs.evaluation import Act
+from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
 from humanoid_rl_ros.envs.task_contract import task_contract
 from humanoid_rl_ros.envs.tasks import task_for
 from humanoid_rl_ros.learning.actor_state import act_with, actor_from_state
@@ -28,14 +29,14 @@ class CheckpointPolicy:
         record: of its run.
         steps: environment steps it learned from.
         actor: the policy.
-        contract: all of its bundle but the weights.
+        contract: all of its bundle but the weights; None where it learned in a Gymnasium environment.
     """
 
     path: Path
     record: RunRecord
     steps: int
     actor: ActorNetwork
-    contract: PolicyBundle
+    contract: PolicyBundle | None
 
     @property
     def robot(self) -> str:
@@ -46,6 +47,16 @@ class CheckpointPolicy:
     def task(self) -> str:
         """As `task_for` takes it."""
         return self.record.task
+
+    def robot_contract(self) -> PolicyBundle:
+        """All of its bundle but the weights.
+
+        Raises:
+            ConfigError: no robot can run it.
+        """
+        if self.contract is None:
+            raise ConfigError(f"{self.path}: a policy of {self.task} drives no robot, so there is no bundle of it")
+        return self.contract
 
     @property
     def act(self) -> Act:
@@ -71,15 +82,20 @@ def checkpoint_policy(source: Path) -> CheckpointPolicy:
     path = _newest(source.expanduser())
     content = load_checkpoint(path)
     record = checkpoint_record(content, path)
-    robot = find_robot(record.robot)
-    task = task_for(record.task, robot, record.overrides)
-    task_digest, robot_digest = digests(task, robot)
+    _, task_digest, robot_digest = known_by(record.task, record.robot, record.overrides)
     replace(record, task_digest=task_digest, robot_digest=robot_digest).require_same(record, str(path))
     try:
         actor, steps = actor_from_state(content["policy"]), int(content["steps"])
     except KeyError as error:
         raise TrainingError(f"{path}: the checkpoint lacks {error}") from None
-    return CheckpointPolicy(path, record, steps, actor, task_contract(task, robot))
+    return CheckpointPolicy(path, record, steps, actor, _contract(record))
+
+
+def _contract(record: RunRecord) -> PolicyBundle | None:
+    if gymnasium_id(record.task) is not None:
+        return None
+    robot = find_robot(record.robot)
+    return task_contract(task_for(record.task, robot, record.overrides), robot)
 
 
 def _newest(source: Path) -> Path:

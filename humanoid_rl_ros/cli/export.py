@@ -20,10 +20,10 @@ def run_export(source: Path, output: Path, console: Console) -> None:
         console: where to say what was done.
 
     Raises:
-        HumanoidError: there is no checkpoint, it cannot be read, its task or robot is not what it was, or the bundle
-            cannot be written or differs.
+        HumanoidError: there is no checkpoint, it cannot be read, its task or robot is not what it was, it drives no
+            robot, or the bundle cannot be written or differs.
     """
     found = checkpoint_policy(source)
-    bundle = export_policy(found.actor, found.contract, output, comment=trained_by(found.record, found.steps))
+    bundle = export_policy(found.actor, found.robot_contract(), output, comment=trained_by(found.record, found.steps))
     console.print(f"{found.path}: {found.steps} steps, {len(bundle.joints)} joints", markup=False, soft_wrap=True)
     console.print(f"wrote {output}; ONNX gives the actions of torch", markup=False, soft_wrap=True)

@@ -12,9 +12,10 @@ from humanoid_rl_ros.core.errors import HumanoidError
 
 ROWS = (
     ("episode/return", "return", "tab:blue"),
-    ("episode/length", "episode length [s]", "tab:green"),
+    ("episode/length", "episode length [{}]", "tab:green"),
     ("task/velocity_error", "velocity error [m/s]", "tab:red"),
 )
+EVALUATED = "evaluation/return"
 SMOOTHED_SHARE = 0.02
 """Of a curve's points, on each side, that its mean is taken over."""
 
@@ -28,13 +29,15 @@ def smoothed(values: FloatArray, half_width: int) -> FloatArray:
     return mean
 
 
-def draw_learning_curve(metrics: Mapping[str, FloatArray], title: str, control_period: float, path: Path) -> bool:
-    """Return, episode length and velocity error over steps and over time, as a PNG.
+def draw_learning_curve(
+    metrics: Mapping[str, FloatArray], title: str, control_period: float | None, path: Path
+) -> bool:
+    """Return, episode length and velocity error over steps and over time, and evaluated returns, as a PNG.
 
     Args:
         metrics: columns of `metrics.csv`.
         title: over the picture.
-        control_period: length of a step [s].
+        control_period: length of a step [s]; None to count steps.
         path: the file.
 
     Returns:
@@ -57,13 +60,18 @@ def draw_learning_curve(metrics: Mapping[str, FloatArray], title: str, control_p
     figure.suptitle(title)
     for (name, label, colour), pair in zip(rows, axes, strict=True):
         there = np.isfinite(metrics[name])
-        values = metrics[name][there] * (control_period if name == "episode/length" else 1.0)
+        values = metrics[name][there]
+        if name == "episode/length" and control_period is not None:
+            values = values * control_period
         mean = smoothed(values, int(SMOOTHED_SHARE * len(values)))
         for axis, over in zip(pair, (metrics["steps"] / 1e6, metrics["seconds"] / 60.0), strict=True):
             axis.plot(over[there], values, color=colour, alpha=0.25, linewidth=0.8)
             axis.plot(over[there], mean, color=colour, linewidth=1.8)
             axis.grid(alpha=0.3)
-        pair[0].set_ylabel(label)
+            if name == "episode/return" and EVALUATED in metrics:
+                axis.plot(over, metrics[EVALUATED], "o", color="black", markersize=3.5, label="evaluated")
+                axis.legend(loc="upper left")
+        pair[0].set_ylabel(label.format("steps" if control_period is None else "s"))
         if name != "episode/return":
             pair[0].set_ylim(bottom=0.0)
     axes[-1][0].set_xlabel("environment steps [million]")

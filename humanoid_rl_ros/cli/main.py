@@ -85,7 +85,8 @@ def train(
     steps: Annotated[int, typer.Option(min=1, help="Environment steps of the whole run, of all robots together.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run.")],
     task: Annotated[
-        str | None, typer.Option(help="Shipped task (walk, stand, get_up) or task YAML; walk by default.")
+        str | None,
+        typer.Option(help="Shipped task (walk, stand, get_up), task YAML, or gymnasium:ID; walk by default."),
     ] = None,
     robot: Annotated[
         str | None, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF); reference by default.")
@@ -106,8 +107,13 @@ def train(
     torch_threads: Annotated[int, typer.Option(min=1, help="Of the learner's arithmetic.")] = 1,
     checkpoint_seconds: Annotated[float, typer.Option(min=0.0, help="Seconds between two checkpoints.")] = 120.0,
     evaluate_every: Annotated[
-        int, typer.Option(min=0, metavar="STEPS", help="Steps between two evaluations; 0 for none.")
-    ] = 2_000_000,
+        int | None,
+        typer.Option(
+            min=0,
+            metavar="STEPS",
+            help="Steps between two evaluations; 0 for none; by default 2 million, in Gymnasium 100 thousand.",
+        ),
+    ] = None,
     json_file: JsonFile = None,
     export: Annotated[bool, typer.Option(help="Write the policy bundle at the end.")] = True,
 ) -> None:
@@ -167,7 +173,7 @@ def evaluate_command(
     push: Annotated[
         list[float] | None, typer.Option(min=0.0, help="Speed a push adds every 4 s (m/s); may be repeated.")
     ] = None,
-    repeats: Annotated[int, typer.Option(min=1, help="Robots for each row.")] = 8,
+    repeats: Annotated[int, typer.Option(min=1, help="Robots for each row; in Gymnasium, episodes.")] = 8,
     seconds: Annotated[float, typer.Option(min=3.0, help="Simulated time (s).")] = 20.0,
     friction: Annotated[tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="Range of friction.")] = None,
     mass: Annotated[tuple[float, float], typer.Option(metavar="LOW HIGH", help="Range of the mass factor.")] = (
@@ -189,7 +195,7 @@ def evaluate_command(
         robot=robot,
         task=task,
         commands=[parse_command(text) for text in command or ()],
-        pushes=push or [0.0, 0.4],
+        pushes=push or (),
         spec=EvaluationSpec(repeats=repeats, seconds=seconds, friction=friction, mass=mass, noise=noise, seed=seed),
         threads=threads,
         json_file=json_file,

@@ -16,12 +16,10 @@ from rich.console import Console
 
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.learning_curve import draw_learning_curve
-from humanoid_rl_ros.cli.train_evaluation import evaluator
 from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.cli.train_view import TrainView, count, duration
+from humanoid_rl_ros.cli.training_ground import TrainingGround, training_ground
 from humanoid_rl_ros.core.errors import HumanoidError
-from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
-from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.learning.distributed import Distributed, init_from_environment
 from humanoid_rl_ros.learning.export import export_policy
 from humanoid_rl_ros.learning.learner import Learner
@@ -64,23 +62,15 @@ def _run(options: TrainOptions, console: Console, others: Distributed | None) ->
     record, config = resolve(options, known, processes)
     if known is None and rank == 0:
         folder.require_new()
-    threads = options.threads if options.threads is not None or processes == 1 else _share_of_cores()
-    env = make_batch(
-        record.task,
-        record.robot,
-        record.environments // processes,
-        overrides=record.overrides,
-        threads=threads,
-        stream=rank,
-    )
+    ground = training_ground(record, rank, options.threads)
     try:
-        learner = make_learner(record.algorithm, env, config, record.seed, others)
+        learner = make_learner(record.algorithm, ground.env, config, record.seed, others)
         if known is None and rank == 0:
             folder.create(record)
-        view = TrainView(console if rank == 0 else Console(quiet=True), env.control_period)
-        view.say(f"{_title(record)}: {count(options.steps)} steps to {folder.path}")
+        view = TrainView(console if rank == 0 else Console(quiet=True), ground.control_period)
+        view.say(f"{ground.title}: {count(options.steps)} steps to {folder.path}")
         try:
-            session = _Session(options, folder, record, view, learner, env, others)
+            session = _Session(options, folder, record, view, learner, ground, others)
             outcome, stopped_by = session.train()
             if rank == 0:
                 session.finish(outcome)
@@ -88,7 +78,7 @@ def _run(options: TrainOptions, console: Console, others: Distributed | None) ->
             close_learner(learner)
         return 128 + stopped_by if outcome.stopped else 0
     finally:
-        env.close()
+        ground.env.close()
 
 
 class _Session:
@@ -101,18 +91,19 @@ class _Session:
         record: RunRecord,
         view: TrainView,
         learner: Learner,
-        env: HumanoidBatch,
+        ground: TrainingGround,
         others: Distributed | None,
     ) -> None:
         self._options, self._folder, self._record, self._view = options, folder, record, view
-        self._learner, self._env = learner, env
+        self._learner, self._ground = learner, ground
         self._rank = others.rank if others is not None else 0
+        every = options.evaluate_every if options.evaluate_every is not None else ground.evaluate_every
         self._trainer = Trainer(
             learner,
             RunCheckpoints(folder, record, self._rank),
-            Schedule(options.steps, options.checkpoint_seconds, options.evaluate_every),
+            Schedule(options.steps, options.checkpoint_seconds, every),
             warn=self._warn,
-            evaluate=evaluator(record, env, options.threads) if options.evaluate_every else None,
+            evaluate=ground.evaluate if every else None,
             others=others,
         )
         self._began = 0
@@ -144,24 +135,28 @@ class _Session:
 
     def finish(self, outcome: Outcome) -> None:
         """The picture, the policy, the numbers, and what to do next."""
-        out = self._folder
+        out, ground = self._folder, self._ground
         pace = (outcome.steps - self._began) / outcome.session_seconds if outcome.session_seconds > 0.0 else 0.0
         self._view.say(f"{count(outcome.steps)} steps in {duration(outcome.seconds)}, {count(pace)} steps/s")
         self._view.say(f"checkpoint: {outcome.checkpoint}")
         # A run that was stopped at once has no metrics yet.
         metrics = read_metrics(out.metrics)
-        if draw_learning_curve(metrics, _title(self._record), self._env.control_period, out.learning_curve):
+        if draw_learning_curve(metrics, ground.title, ground.control_period, out.learning_curve):
             self._view.say(f"learning curve: {out.learning_curve}")
         policy: Path | None = None
         if outcome.stopped:
             again = ["train", self._record.algorithm, "--resume", "--steps", self._options.steps, "--out", out.path]
             by = "by the same torchrun: " if self._record.processes > 1 else ""
             self._view.say(f"stopped before its end; go on with: {by}{_command(again)}")
-            self._view.say(f"the policy so far: {_command(['export', out.path, '-o', out.policy])}")
+            if ground.contract is not None:
+                self._view.say(f"the policy so far: {_command(['export', out.path, '-o', out.policy])}")
+        elif ground.contract is None:
+            measured = _command(["evaluate", out.path])
+            self._view.say(f"no policy bundle: what is learned here drives no robot; measure it with: {measured}")
         elif self._options.export:
             policy = out.policy
             export_policy(
-                self._learner.actor(), self._env.contract, policy, comment=trained_by(self._record, outcome.steps)
+                self._learner.actor(), ground.contract, policy, comment=trained_by(self._record, outcome.steps)
             )
             demo = ["demo", "--policy", policy, "--robot", self._record.robot]
             self._view.say(f"policy: {policy}; see it with: {_command(demo)}")
@@ -187,20 +182,8 @@ def trained_by(record: RunRecord, steps: int) -> str:
     )
 
 
-def _title(record: RunRecord) -> str:
-    return (
-        f"{record.algorithm} · {Path(record.task).stem} · {Path(record.robot).stem} · "
-        f"{record.environments} robots, seed {record.seed}"
-    )
-
-
 def _command(words: list[Any]) -> str:
     return shlex.join(["humanoid_rl", *map(str, words)])
-
-
-def _share_of_cores() -> int:
-    """Of this machine's cores, for one of the processes that torchrun started here."""
-    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
 
 
 class _Signals:

@@ -1,4 +1,7 @@
-"""What `humanoid_rl train` measures now and then: a short walk under each command, pushed, without exploration."""
+"""What `humanoid_rl train` measures now and then, without exploration.
+
+Of a robot a short walk under each command, pushed; in a Gymnasium environment whole episodes.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from humanoid_rl_ros.learning.trainer import Evaluate
 from humanoid_rl_ros.resources import find_robot
 
 REPEATS, SECONDS, PUSH_SPEED = 4, 12.0, 0.4
+EPISODES, EPISODES_SEED = 10, 0
 LOST = 1.0
 """What a command counts for under which nobody stood long enough to be measured [m/s]."""
 
@@ -40,6 +44,23 @@ def evaluator(record: RunRecord, env: HumanoidBatch, threads: int | None) -> Eva
     def measure(actor: ActorNetwork) -> dict[str, float]:
         found = evaluate(robot, record.task, act_with(actor), spec, contract=env.contract, threads=threads)
         return summarise(found)
+
+    return measure
+
+
+def episodes_evaluator(id: str, threads: int) -> Evaluate:
+    """What measures a policy in a Gymnasium environment: the same episodes each time, in copies of its own.
+
+    Args:
+        id: of the environment.
+        threads: of the physics.
+    """
+    from humanoid_rl_ros.envs.gymnasium_evaluation import run_episodes  # Gymnasium; a robot's training needs none
+
+    def measure(actor: ActorNetwork) -> dict[str, float]:
+        found = run_episodes(id, act_with(actor), EPISODES, seed=EPISODES_SEED, threads=threads)
+        mean = float(found.returns.mean())
+        return {"return": mean, "length": float(found.lengths.mean()), "score": mean}
 
     return measure
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from humanoid_rl_ros import __version__
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
-from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.tasks import task_for, task_names
 from humanoid_rl_ros.learning.digest import digest_of
@@ -32,14 +32,15 @@ class TrainOptions:
         algorithm: ``ppo`` or ``sac``.
         steps: environment steps of the whole run.
         out: its folder.
-        task, robot, seed, environments: None for the defaults, or when resuming for what the run began with.
+        task, robot, seed, environments: None for the defaults, or when resuming for what the run began with. The task
+            may be a Gymnasium environment, ``gymnasium:Humanoid-v5``; then there is no robot.
         config: a learner YAML to lay over the shipped one.
         settings: ``key=value`` of the learner or the task.
         resume: go on with the run in `out`.
         threads: of the physics; None for one per core.
         torch_threads: of the learner.
         checkpoint_seconds: time between two checkpoints [s].
-        evaluate_every: environment steps between two evaluations; 0 for none.
+        evaluate_every: environment steps between two evaluations; 0 for none; None for what suits the task.
         json_file: where to write the result, or None.
         export: whether to write the policy bundle at the end.
     """
@@ -57,7 +58,7 @@ class TrainOptions:
     threads: int | None = None
     torch_threads: int = 1
     checkpoint_seconds: float = 120.0
-    evaluate_every: int = 2_000_000
+    evaluate_every: int | None = None
     json_file: Path | None = None
     export: bool = True
 
@@ -73,23 +74,15 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
     Raises:
         HumanoidError: a task, robot or key is unknown, a value is malformed, or `known` is another run.
     """
-    task_name, robot_name = _named(options.task), _named(options.robot)
-    if known is not None:
-        asked = (options.algorithm, task_name, robot_name, options.environments, options.seed)
-        for name, value in zip(("algorithm", "task", "robot", "environments", "seed"), asked, strict=True):
-            if value is not None:
-                require_equal(name, value, getattr(known, name), str(options.out))
-    task_name, robot_name = (
-        task_name or (known.task if known else TASK),
-        robot_name or (known.robot if known else ROBOT),
-    )
-    robot, kind = find_robot(robot_name), CONFIGS[options.algorithm]
+    task_name, robot_name = _names(options, known)
+    kind = CONFIGS[options.algorithm]
     as_it_was = known if options.config is None and not options.settings else None
-    wanted, overrides = _split(options.settings, LearnerSettings(kind, "", ()).keys)
+    task_keys = TASK_KEYS if gymnasium_id(task_name) is None else ()
+    wanted, overrides = _split(options.settings, LearnerSettings(kind, "", ()).keys, task_keys)
     if as_it_was is not None:
         overrides = dict(as_it_was.overrides)
-    task = task_for(task_name, robot, overrides)
-    settings = LearnerSettings(kind, task.name, task_names())
+    section, task_digest, robot_digest = known_by(task_name, robot_name, overrides)
+    settings = LearnerSettings(kind, section, task_names())
     if as_it_was is not None:
         settings.set(Section({**as_it_was.learner, ENVIRONMENTS: as_it_was.environments}, str(options.out)))
     else:
@@ -102,7 +95,6 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
     if environments % processes:
         raise ConfigError(f"{environments} environments cannot be shared evenly by {processes} processes")
     seed = options.seed if options.seed is not None else known.seed if known is not None else SEED
-    task_digest, robot_digest = digests(task, robot)
     record = RunRecord(
         algorithm=options.algorithm,
         task=task_name,
@@ -121,25 +113,58 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
     return record, config
 
 
-def digests(task: TaskSpec, robot: RobotSpec) -> tuple[str, str]:
-    """Of a task, and of a robot with its model file.
+def known_by(task_name: str, robot_name: str, overrides: Mapping[str, Any]) -> tuple[str, str, str]:
+    """The name of a task as learner files have it, and digests of the task and of the robot with its model file.
+
+    Args:
+        task_name, robot_name, overrides: as a `RunRecord` has them.
 
     Raises:
-        ConfigError: the model is not there.
+        ConfigError: there is no such task or robot, or its model is not there.
     """
+    if (id := gymnasium_id(task_name)) is not None:
+        from humanoid_rl_ros.envs.gymnasium_registry import environment_facts  # a robot's training needs no Gymnasium
+
+        return task_name, digest_of(environment_facts(id)), ""
+    robot = find_robot(robot_name)
+    task = task_for(task_name, robot, overrides)
     try:
         model = robot.model.locate().read_bytes() if robot.model is not None else b""
     except OSError as error:
         raise ConfigError(f"model of robot '{robot.name}': {error.strerror}") from None
-    return digest_of(task), digest_of(robot, model)
+    return task.name, digest_of(task), digest_of(robot, model)
+
+
+def _names(options: TrainOptions, known: RunRecord | None) -> tuple[str, str]:
+    """Of task and robot; of no robot in a Gymnasium environment.
+
+    Raises:
+        ConfigError: they do not go together, or `known` is another run.
+    """
+    task, robot = _named(options.task), _named(options.robot)
+    wanted = task or (known.task if known else TASK)
+    in_gymnasium = gymnasium_id(wanted) is not None
+    if in_gymnasium and robot is not None:
+        raise ConfigError(f"--robot {options.robot}: {wanted} has a body of its own; leave --robot out")
+    if known is not None:
+        asked = (options.algorithm, task, robot, options.environments, options.seed)
+        for name, value in zip(("algorithm", "task", "robot", "environments", "seed"), asked, strict=True):
+            if value is not None:
+                require_equal(name, value, getattr(known, name), str(options.out))
+        return known.task, known.robot
+    return wanted, robot or ("" if in_gymnasium else ROBOT)
 
 
 def _named(name: str | None) -> str | None:
     """A file by its absolute path, so that it is found from another folder too."""
+    if name and gymnasium_id(name) is not None:
+        return name
     return str(Path(name).expanduser().absolute()) if name and Path(name).suffix.lower() in FILES else name
 
 
-def _split(texts: Sequence[str], learner_keys: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(
+    texts: Sequence[str], learner_keys: Sequence[str], task_keys: Sequence[str]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What is set of the learner, and what of the task."""
     learner: dict[str, Any] = {}
     task: dict[str, Any] = {}
@@ -148,9 +173,10 @@ def _split(texts: Sequence[str], learner_keys: Sequence[str]) -> tuple[dict[str,
         first = key.partition(".")[0]
         if key in learner_keys:
             learner[key] = value
-        elif first in TASK_KEYS:
+        elif first in task_keys:
             task[key] = value
         else:
-            hint = did_you_mean(first, (*learner_keys, *TASK_KEYS))
-            raise ConfigError(f"--set {key}: neither the learner nor the task has such a key; {hint}")
+            who = "neither the learner nor the task has" if task_keys else "the learner has no"
+            such = "such a key" if task_keys else "such key"
+            raise ConfigError(f"--set {key}: {who} {such}; {did_you_mean(first, (*learner_keys, *task_keys))}")
     return learner, task

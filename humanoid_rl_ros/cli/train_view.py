@@ -19,7 +19,7 @@ COLLECT, UPDATE = "time/collect", "time/update"
 # Known numbers in the order in which they are shown: name, label, unit.
 TASK = (
     ("episode/return", "return", ""),
-    ("episode/length", "episode", "s"),
+    ("episode/length", "episode", ""),
     ("task/velocity_error", "velocity error", "m/s"),
     ("task/yaw_error", "yaw error", "rad/s"),
 )
@@ -51,11 +51,13 @@ class TrainView:
 
     Args:
         console: where.
-        control_period: length of a step [s].
+        control_period: length of a step [s]; None to count steps.
         clock: [s].
     """
 
-    def __init__(self, console: Console, control_period: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, console: Console, control_period: float | None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._console = console
         self._period = control_period
         self._clock = clock
@@ -99,11 +101,12 @@ class TrainView:
         return "  ".join([*parts, f"left {duration(progress.seconds_left)}"])
 
     def _task(self) -> list[tuple[str, str]]:
+        scale = {"episode/length": (self._period, "s") if self._period is not None else (1.0, "steps")}
         rows = []
         for name, label, unit in TASK:
             if name in self._latest:
-                value = self._latest[name] * (self._period if name == "episode/length" else 1.0)
-                rows.append((label, f"{value:.3g} {unit}".strip()))
+                factor, shown_unit = scale.get(name, (1.0, unit))
+                rows.append((label, f"{_digits(self._latest[name] * factor)} {shown_unit}".strip()))
         return rows
 
     def _learner(self, form: str) -> list[tuple[str, str]]:
@@ -124,9 +127,9 @@ class TrainView:
             f"collect {100.0 * collect / (collect + update):.0f} % update {100.0 * update / (collect + update):.0f} %"
         )
 
-    def _group(self, prefix: str, form: str) -> list[tuple[str, str]]:
+    def _group(self, prefix: str, form: Callable[[float], str]) -> list[tuple[str, str]]:
         names = sorted(name for name in self._latest if name.startswith(prefix))
-        return [(_label(name), form.format(self._latest[name])) for name in names]
+        return [(_label(name), form(self._latest[name])) for name in names]
 
     def table(self, progress: Progress) -> RenderableType:
         """Everything."""
@@ -137,18 +140,23 @@ class TrainView:
             f"[bold]{count(progress.steps_per_second)} steps/s[/]",
         )
         times = [f"{duration(progress.seconds)} so far", f"{duration(progress.seconds_left)} left", self._collecting()]
-        ends = [(f"ended by {name}", value) for name, value in self._group("end/", "{:.0%}")]
+        ends = [(f"ended by {name}", value) for name, value in self._group("end/", "{:.0%}".format)]
         columns = Table.grid(padding=(0, 3))
         columns.add_row(
             Group(
                 _column("task", [*self._task(), *ends]),
-                _column("curriculum", self._group("curriculum/", "{:.2f}")),
-                _column("evaluation", self._group("evaluation/", "{:.3g}")),
+                _column("curriculum", self._group("curriculum/", "{:.2f}".format)),
+                _column("evaluation", self._group("evaluation/", _digits)),
             ),
-            _column("reward per second", self._group("reward/", "{:+.3f}")),
+            _column("reward per second", self._group("reward/", "{:+.3f}".format)),
             _column("learner", self._learner("{:.4g}")),
         )
         return Group(pace, " · ".join(part for part in times if part), columns)
+
+
+def _digits(value: float) -> str:
+    """Three of them, or as many as stand before the point."""
+    return f"{value:.3g}" if abs(value) < 999.5 else f"{value:.0f}"
 
 
 def _label(name: str) -> str:

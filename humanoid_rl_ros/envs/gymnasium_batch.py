@@ -10,14 +10,9 @@ from typing import Any
 import numpy as np
 
 from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
-from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.batch_env import BatchMirror, BatchObservation, BatchStep
-
-try:
-    import gymnasium
-except ModuleNotFoundError as error:
-    raise MissingDependencyError("Gymnasium is not installed; pip install 'gymnasium[mujoco]'") from error
-
+from humanoid_rl_ros.envs.gymnasium_registry import make_environment, require_vector
 from humanoid_rl_ros.envs.gymnasium_state import read_state, write_state
 
 
@@ -30,6 +25,7 @@ class GymnasiumBatch:
         id: as `gymnasium.make` takes it, such as ``Humanoid-v5``.
         n_envs: copies.
         threads: that step them; more than one pays for physics that runs outside the interpreter, as MuJoCo does.
+        stream: which of several batches of one seed this is: together they start as one large batch does.
         **kwargs: for `gymnasium.make`.
 
     Raises:
@@ -38,16 +34,16 @@ class GymnasiumBatch:
         MissingDependencyError: the environment needs something that is not installed.
     """
 
-    def __init__(self, id: str, n_envs: int, *, threads: int = 1, **kwargs: Any) -> None:
+    def __init__(self, id: str, n_envs: int, *, threads: int = 1, stream: int = 0, **kwargs: Any) -> None:
         if n_envs < 1 or threads < 1:
             raise ConfigError(f"environment '{id}': n_envs and threads must be at least 1, found {n_envs}, {threads}")
         arguments = json.dumps(kwargs, sort_keys=True, default=lambda value: type(value).__name__)
         self._made_with = f"{id} {arguments}"
-        self._id = id
-        self._envs = [_make(id, kwargs) for _ in range(n_envs)]
+        self._id, self._stream = id, stream
+        self._envs = [make_environment(id, kwargs) for _ in range(n_envs)]
         action, observation = self._envs[0].action_space, self._envs[0].observation_space
-        self._observation_size = int(_vector(observation, f"observation of '{id}'").shape[0])
-        self._action_space = _vector(action, f"action of '{id}'")
+        self._observation_size = int(require_vector(observation, f"observation of '{id}'").shape[0])
+        self._action_space = require_vector(action, f"action of '{id}'")
         self._low = self._action_space.low.astype(np.float64)
         self._high = self._action_space.high.astype(np.float64)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
@@ -90,7 +86,8 @@ class GymnasiumBatch:
 
     def reset(self, seed: int) -> BatchObservation:
         """Start every copy anew, each with a seed of its own drawn from this one."""
-        seeds = np.random.SeedSequence(seed).generate_state(self.n_envs)
+        first = self._stream * self.n_envs
+        seeds = np.random.SeedSequence(seed).generate_state(first + self.n_envs)[first:]
         seen = np.empty_like(self._seen)
 
         def start(i: int) -> None:
@@ -219,22 +216,3 @@ class GymnasiumBatch:
         return BatchStep(
             BatchObservation(self._seen, self._seen), np.zeros(self.n_envs), no, yes, BatchObservation(before, before)
         )
-
-
-def _make(id: str, kwargs: dict[str, Any]) -> gymnasium.Env[Any, Any]:
-    try:
-        return gymnasium.make(id, disable_env_checker=True, **kwargs)
-    except (gymnasium.error.DependencyNotInstalled, ModuleNotFoundError) as error:
-        raise MissingDependencyError(f"environment '{id}': {_one_line(error)}") from None
-    except (gymnasium.error.Error, TypeError, ValueError) as error:
-        raise ConfigError(f"environment '{id}': {_one_line(error)}") from None
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _vector(space: Any, what: str) -> gymnasium.spaces.Box:
-    if not isinstance(space, gymnasium.spaces.Box) or len(space.shape) != 1 or space.dtype.kind != "f":
-        raise ConfigError(f"the {what} must be a vector of real numbers, found {_one_line(Exception(space))}")
-    return space

@@ -69,7 +69,8 @@ class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Any]):
         """Start every robot anew; the same seed gives the same run."""
         if isinstance(seed, list):
             # One source of chance serves all robots; every seed of the list counts.
-            seed = int(np.random.SeedSequence([s for s in seed if s is not None]).generate_state(1)[0])
+            given = [s for s in seed if s is not None]
+            seed = int(np.random.SeedSequence(given).generate_state(1)[0]) if given else None
         super().reset(seed=seed)
         hold = (options or {}).get("command")
         if hold is not None:

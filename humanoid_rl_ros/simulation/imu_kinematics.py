@@ -50,7 +50,7 @@ class ImuKinematics:
         place: its layout.
 
     Raises:
-        ModelError: a joint in the chain is no hinge at its body's origin.
+        ModelError: the IMU is not on the robot, or a joint in the chain is no hinge at its body's origin.
     """
 
     def __init__(self, model: mujoco.MjModel, place: ModelLayout) -> None:
@@ -59,6 +59,8 @@ class ImuKinematics:
         self._links: list[_Link] = []
         body = int(model.site_bodyid[site])
         while body != place.root_body:
+            if body == 0:
+                raise ModelError(f"site '{model.site(site).name}' of the IMU does not hang on the robot's root body")
             self._links.insert(0, _link(model, body))
             body = int(model.body_parentid[body])
         self._offset = np.array(model.site_pos[site])

@@ -33,7 +33,11 @@ SMALL = [
     *("--set", "steps_per_iteration=8", "--set", "epochs=1", "--set", "minibatches=1"),
     *("--set", "actor_hidden=[8]", "--set", "critic_hidden=[8]"),
 ]
-PARTS = {"physics", "observation, reward, reset", "inference", "rest of collecting", "update"}
+COLLECTING = ("physics", "observation, reward, reset", "inference", "rest of collecting")
+UPDATES = {
+    True: ("update", "critic, beside these"),
+    False: ("update of the policy", "update of the critic"),
+}
 
 
 @pytest.fixture
@@ -50,9 +54,11 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "version", version)
 
 
-def test_our_side_says_where_its_time_goes(alone: None, tmp_path: Path) -> None:
+@pytest.mark.parametrize("overlap", [True, False])
+def test_our_side_says_where_its_time_goes(alone: None, tmp_path: Path, overlap: bool) -> None:
     result = tmp_path / "result.json"
-    words = ["bench", "training", *SMALL, "--seconds", "0.05", "--rounds", "2", "--json", str(result)]
+    words = ["bench", "training", *SMALL, "--set", f"overlap={overlap}".lower()]
+    words += ["--seconds", "0.05", "--rounds", "2", "--json", str(result)]
     done = RUNNER.invoke(app, words, catch_exceptions=False)
     assert done.exit_code == 0, done.output
     for peer in PEERS.values():
@@ -64,11 +70,11 @@ def test_our_side_says_where_its_time_goes(alone: None, tmp_path: Path) -> None:
     assert ours["ours_over_it"] == [1.0, 1.0]
     parts = {name: np.array(seconds) for name, seconds in found["parts"].items()}
     whole = parts.pop("all")
-    assert set(parts) == PARTS
+    assert set(parts) == {*COLLECTING, *UPDATES[overlap]}
     np.testing.assert_allclose(whole, 1.0 / np.array(ours["steps_per_second"]))
     assert all((seconds > 0.0).all() for seconds in parts.values())
-    assert (sum(parts.values()) < whole).all()
-    collecting = sum(seconds for name, seconds in parts.items() if name != "update")
+    assert (sum(seconds for name, seconds in parts.items() if "beside" not in name) < whole).all()
+    collecting = sum(parts[name] for name in COLLECTING)
     np.testing.assert_allclose(
         np.array(found["collecting_share"]) * found["bare_physics"] * collecting, [1.0, 1.0], rtol=1e-9
     )

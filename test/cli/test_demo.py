@@ -31,7 +31,7 @@ def _run(*arguments: object, cwd: Path, timeout: float = 120.0) -> subprocess.Co
     )
 
 
-def test_the_default_demo_stands_and_says_so(tmp_path: Path) -> None:
+def test_the_default_demo_walks_and_says_so(tmp_path: Path) -> None:
     done = _run("demo", "--seconds", 3, "--json", "result.json", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "result.json").read_text())
@@ -42,9 +42,10 @@ def test_the_default_demo_stands_and_says_so(tmp_path: Path) -> None:
     assert result["seconds"] == pytest.approx(3.0)
     assert not result["fell"]
     assert 0.6 < result["min_height"] < 0.8
-    assert result["max_tilt_deg"] < 5.0
+    assert result["max_tilt_deg"] < 10.0
+    assert result["mean_speed"] > 0.3  # the start included
     assert result["clamped_fraction"] == 0.0
-    assert result["ticks"] >= 1500
+    assert result["ticks"] >= 600
     assert set(result["tick_ms"]) == {"p50", "p99", "max"}
     assert (tmp_path / "humanoid_rl_demo.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(p.name for p in tmp_path.iterdir()) == ["humanoid_rl_demo.png", "result.json"]
@@ -144,7 +145,7 @@ def test_ctrl_c_ends_the_demo_and_its_nodes(tmp_path: Path) -> None:
         (("demo", "--policy", "nothing"), ["no policy named 'nothing'"]),
         (("demo", "--policy", "/no/such/folder"), ["no policy bundle at '/no/such/folder'"]),
         (("demo", "--robot", "missing.yaml"), ["missing.yaml", "no such file"]),
-        (("demo", "--robot", "g1"), ["does not fit robot", "joint"]),
+        (("demo", "--robot", "g1", "--policy", "stand"), ["does not fit robot", "joint"]),
         (("demo", "--json", "no/folder/x.json"), ["cannot write no/folder/x.json"]),
         (("robot", "describe", "missing.xml"), ["missing.xml"]),
         (("robot", "check", "missing.urdf"), ["missing.urdf"]),

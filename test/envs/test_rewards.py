@@ -92,6 +92,7 @@ HIGH = [[0.1, 0.0], [0.05, 0.0]]
 # What feet on the ground would earn where 8 cm are wanted, and 4 cm.
 MID, QUARTER = math.exp(-(0.08**2) / 0.002), math.exp(-(0.04**2) / 0.002)
 STAND = [True, True]
+PUSHED = {"linear_velocity": [[0.1, -0.1, 9.0], [0.0, 0.16, 0.0]]}
 LATE = [[SWING, 1.9 * math.pi]]
 SLIDING = [[[0.3, 0.4, 9.0], [1.0, 0.0, 0.0]]] * 2
 BENT = [[0.1, 0.2, 0.3]]
@@ -118,6 +119,16 @@ CASES = [
     ),
     case("feet_phase", (1.0 - MID, 1.0 - MID), {"swing_share": 0.9}, phase=LATE, foot_height=[[0.08, 0.0]]),
     case("feet_phase", (0.0, QUARTER - 1.0), phase=STRIDE, standing=STAND, foot_height=[[0.0, 0.0], [0.0, 0.04]]),
+    case("feet_phase", (QUARTER - 1.0, 0.0), phase=STRIDE, standing=STAND, foot_height=[[0.0, 0.04]], **PUSHED),
+    case(
+        "feet_phase",
+        (0.0, 0.0),
+        {"still_speed": 0.1},
+        phase=STRIDE,
+        standing=STAND,
+        foot_height=[[0.0, 0.04]],
+        **PUSHED,
+    ),
     case("upright", (math.sin(0.4) ** 2, math.sin(0.6) ** 2), gravity=TILTED),
     case("upright_share", (0.0, 0.75), gravity=[[0.0, 0.0, 1.0], [math.sqrt(0.75), 0.0, -0.5]]),
     case("height_share", (0.5, 1.0), height=[0.35, 0.84]),

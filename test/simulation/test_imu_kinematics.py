@@ -83,6 +83,15 @@ def test_a_running_backend_measures_the_same() -> None:
     assert abs(state.joint_velocity[backend.robot.joint_names.index("waist_yaw_joint")]) > 0.1
 
 
+def test_an_imu_beside_the_robot_is_refused(tmp_path: Path, refuses: Refuses) -> None:
+    beside = NECK.replace("<worldbody>", '<worldbody><site name="ceiling" pos="0 0 3"/>').format(anchor="")
+    (tmp_path / "beside.xml").write_text(beside)
+    robot = replace(neck(tmp_path), imu=ImuSpec(attachment="ceiling"), model=ModelSource(tmp_path / "beside.xml"))
+    model = prepare(robot, timestep=0.002)
+    with refuses(ModelError, "site 'ceiling'", "does not hang on the robot"):
+        ImuKinematics(model, layout(model, robot))
+
+
 def test_a_hinge_beside_its_body_is_refused(tmp_path: Path, refuses: Refuses) -> None:
     robot = neck(tmp_path, 'pos="0 0 0.1"')
     model = prepare(robot, timestep=0.002)

@@ -1,0 +1,78 @@
+"""What a run learns in: a robot's task, or a Gymnasium environment."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from humanoid_rl_ros.cli.train_evaluation import episodes_evaluator, evaluator
+from humanoid_rl_ros.envs.batch_env import BatchEnv
+from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
+from humanoid_rl_ros.envs.tasks import make_batch
+from humanoid_rl_ros.learning.run_folder import RunRecord
+from humanoid_rl_ros.learning.trainer import Evaluate
+from humanoid_rl_ros.policies.bundle import PolicyBundle
+
+
+@dataclass(frozen=True)
+class TrainingGround:
+    """What a run learns in, and what goes with it.
+
+    Attributes:
+        env: this process's share of the robots or environments.
+        title: what is learned.
+        evaluate: measures a policy, in robots or environments of its own; None for a task that is not measured.
+        evaluate_every: environment steps between two evaluations, where nobody says otherwise.
+        contract: of the bundle that comes of it; None where no robot can run what is learned.
+        control_period: length of a step [s]; None where only steps are counted.
+    """
+
+    env: BatchEnv
+    title: str
+    evaluate: Evaluate | None
+    evaluate_every: int
+    contract: PolicyBundle | None
+    control_period: float | None
+
+
+def training_ground(record: RunRecord, rank: int, threads: int | None) -> TrainingGround:
+    """Make it.
+
+    Args:
+        record: of the run.
+        rank: which of its processes this is.
+        threads: of the physics; None for one per core, which processes share.
+
+    Raises:
+        HumanoidError: there is no such task, robot or environment, they do not fit, or something is not installed.
+    """
+    share = record.environments // record.processes
+    own_threads = threads if threads is not None or record.processes == 1 else _share_of_cores()
+    if (id := gymnasium_id(record.task)) is not None:
+        from humanoid_rl_ros.envs.gymnasium_batch import GymnasiumBatch  # a robot's training needs no Gymnasium
+
+        cores = len(os.sched_getaffinity(0))
+        return TrainingGround(
+            GymnasiumBatch(id, share, threads=own_threads or cores, stream=rank),
+            f"{record.algorithm} · {id} · {record.environments} environments, seed {record.seed}",
+            episodes_evaluator(id, threads or cores),
+            100_000,
+            None,
+            None,
+        )
+    env = make_batch(record.task, record.robot, share, overrides=record.overrides, threads=own_threads, stream=rank)
+    return TrainingGround(
+        env,
+        f"{record.algorithm} · {Path(record.task).stem} · {Path(record.robot).stem} · "
+        f"{record.environments} robots, seed {record.seed}",
+        evaluator(record, env, threads),
+        2_000_000,
+        env.contract,
+        env.control_period,
+    )
+
+
+def _share_of_cores() -> int:
+    """Of this machine's cores, for one of the processes that torchrun started here."""
+    return max(1, len(os.sched_getaffinity(0)) // int(os.environ.get("LOCAL_WORLD_SIZE", "1")))

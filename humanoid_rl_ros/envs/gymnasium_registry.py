@@ -1,0 +1,81 @@
+"""Gymnasium's environments by id, and one line for whatever is wrong with one."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError, did_you_mean
+
+try:
+    import gymnasium
+except ModuleNotFoundError as error:
+    raise MissingDependencyError("Gymnasium is not installed; pip install 'gymnasium[mujoco]'") from error
+
+Env = gymnasium.Env[Any, Any]
+Box = gymnasium.spaces.Box
+
+_OF_MUJOCO = ("mujoco", "imageio")
+
+
+def make_environment(id: str, kwargs: dict[str, Any]) -> Env:
+    """One environment.
+
+    Raises:
+        ConfigError: there is none of that id, or it does not take the arguments.
+        MissingDependencyError: it needs something that is not installed.
+    """
+    try:
+        return gymnasium.make(id, disable_env_checker=True, **kwargs)
+    except ModuleNotFoundError as error:
+        if error.name in _OF_MUJOCO:
+            text = f"needs {error.name}, which is not installed: pip install 'gymnasium[mujoco]'"
+            raise MissingDependencyError(f"environment '{id}' {text}") from None
+        raise MissingDependencyError(f"environment '{id}': {one_line(error)}") from None
+    except (gymnasium.error.DependencyNotInstalled, ImportError) as error:  # ImportError: what has moved elsewhere
+        raise MissingDependencyError(f"environment '{id}': {one_line(error)}") from None
+    except gymnasium.error.UnregisteredEnv:
+        raise _unknown(id) from None
+    except (gymnasium.error.Error, TypeError, ValueError) as error:
+        raise ConfigError(f"environment '{id}': {one_line(error)}") from None
+
+
+def environment_facts(id: str) -> dict[str, Any]:
+    """What is registered under an id, by which an environment is known again.
+
+    Raises:
+        ConfigError: nothing is.
+    """
+    module, _, name = id.rpartition(":")
+    try:
+        if module:
+            importlib.import_module(module)
+        spec = gymnasium.spec(name)
+    except (gymnasium.error.Error, ImportError):
+        raise _unknown(id) from None
+    return {
+        "id": spec.id,
+        "entry_point": str(spec.entry_point),
+        "longest": spec.max_episode_steps,
+        "arguments": {name: str(value) for name, value in spec.kwargs.items()},
+    }
+
+
+def require_vector(space: Any, what: str) -> Box:
+    """The space, if it is one of vectors.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not isinstance(space, Box) or len(space.shape) != 1 or space.dtype.kind != "f":
+        raise ConfigError(f"the {what} must be a vector of real numbers, found {one_line(space)}")
+    return space
+
+
+def one_line(value: object) -> str:
+    """Its text without line breaks."""
+    return " ".join(str(value).split())
+
+
+def _unknown(id: str) -> ConfigError:
+    return ConfigError(f"Gymnasium has no environment '{id}'; {did_you_mean(id, gymnasium.registry)}")
