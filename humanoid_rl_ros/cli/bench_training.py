@@ -160,15 +160,8 @@ def _sides_table(sides: Mapping[str, Side], record: RunRecord, config: PPOConfig
             f"{config.steps_per_iteration} steps, {config.epochs} epochs × {config.minibatches} minibatches"
         )
     )
-    for heading in (
-        "PPO of",
-        "version",
-        "steps/s",
-        "lowest",
-        "highest",
-        "ours ÷ it",
-        "episode (s)",
-    ):  # rich takes [s] for markup
+    # In parentheses, because rich takes [s] for a style.
+    for heading in ("PPO of", "version", "steps/s", "range", "ours ÷ it", "CPU µs a step", "episode (s)"):
         table.add_column(heading, justify="left" if heading in ("PPO of", "version") else "right")
     for side in sides.values():
         pace, ratios = side.steps_per_second, _ratios(sides, side)
@@ -178,6 +171,7 @@ def _sides_table(sides: Mapping[str, Side], record: RunRecord, config: PPOConfig
             f"{np.median(pace):.0f}",
             f"{min(pace):.0f}–{max(pace):.0f}",
             f"{np.median(ratios):.2f}" if ratios else "–",
+            f"{1e6 * np.median(side.cpu_per_step):.0f}",
             f"{np.median(side.episode_seconds):.1f}",
         )
     return table
@@ -206,6 +200,7 @@ def _as_json(sides: Mapping[str, Side], missing: list[str], threads: int | None)
                 "steps_per_second": side.steps_per_second,
                 "median": float(np.median(side.steps_per_second)),
                 "ours_over_it": _ratios(sides, side),
+                "cpu_per_step": side.cpu_per_step,
                 # JSON knows no NaN, which a turn without an end of an episode has.
                 "episode_seconds": [length if np.isfinite(length) else None for length in side.episode_seconds],
             }

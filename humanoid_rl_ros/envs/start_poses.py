@@ -9,7 +9,7 @@ from humanoid_rl_ros.core.rotations import from_axis_angle, multiply
 from humanoid_rl_ros.envs.randomisation import RandomisationSpec
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
-# A start that differs from the start pose begins this much above the floor, so that no foot starts inside it [m].
+# A start that differs from the start pose begins with the base so much higher, so that few feet start in the floor [m].
 _CLEARANCE = 0.02
 _DROP_HEIGHT = 0.25
 _SETTLE_TIME = 2.0
@@ -63,6 +63,8 @@ def standing_states(
         noise = rng.uniform(-spec.start_position, spec.start_position, (k, robot.n_joints))
         qpos[:, place.qpos] = np.clip(start_position + noise, robot.lower, robot.upper)
         qpos[:, place.root_qpos + 2] += _CLEARANCE
+        # Straighter legs and pointed toes may reach further down than that.
+        qpos[:, place.root_qpos + 2] -= np.minimum(simulation.lowest_point(qpos), 0.0)
     return qpos
 
 

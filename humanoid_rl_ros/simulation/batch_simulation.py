@@ -20,7 +20,7 @@ from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.model_file import mujoco, rollout
 from humanoid_rl_ros.simulation.mujoco_backend import DIVERGED_SPEED
 from humanoid_rl_ros.simulation.mujoco_model import prepare
-from humanoid_rl_ros.simulation.standing import find_feet, standing_qpos
+from humanoid_rl_ros.simulation.standing import distances, find_feet, standing_qpos
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
@@ -155,6 +155,15 @@ class BatchSimulation:
     def imu(self) -> ImuMotion:
         """Orientation and velocities of the IMUs now."""
         return self._imu.motion(self.qpos, self.qvel)
+
+    def lowest_point(self, qpos: FloatArray) -> FloatArray:
+        """How far robots in these states are above the floor, below zero inside it [m; Shape (k, nq) -> (k,)]."""
+        found = np.empty(len(qpos))
+        for k, state in enumerate(qpos):
+            self._scratch.qpos[:] = state
+            mujoco.mj_kinematics(self.model, self._scratch)
+            found[k] = min(distances(self.model, self.layout, self._scratch).values())
+        return found
 
     def place(self, which: IndexArray, qpos: FloatArray, qvel: FloatArray) -> None:
         """Put some robots into states of their own; what their feet and motors feel is as if they hung in the air.

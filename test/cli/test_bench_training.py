@@ -68,6 +68,7 @@ def test_our_side_says_where_its_time_goes(alone: None, tmp_path: Path, overlap:
     assert found["overrides"]["control.held_joints"] == "welded"
     (ours,) = found["sides"].values()
     assert ours["ours_over_it"] == [1.0, 1.0]
+    assert all(0.0 < cpu < 1.0 for cpu in ours["cpu_per_step"])
     parts = {name: np.array(seconds) for name, seconds in found["parts"].items()}
     whole = parts.pop("all")
     assert set(parts) == {*COLLECTING, *UPDATES[overlap]}
@@ -94,6 +95,7 @@ def test_ratios_are_of_rounds_and_the_order_turns(alone: None, monkeypatch: pyte
         def turn(self, seconds: float) -> None:
             order.append(self.title)
             self.steps_per_second.append(self.paces[len(self.steps_per_second)])
+            self.cpu_per_step.append(2e-3)
             self.episode_seconds.append(float("nan"))
 
     sides = {"ours": Scripted("A", 300.0, 200.0), "sb3": Scripted("B", 100.0, 50.0)}
@@ -101,7 +103,11 @@ def test_ratios_are_of_rounds_and_the_order_turns(alone: None, monkeypatch: pyte
     monkeypatch.setattr(bench_training, "_side", lambda name, *rest: sides[name])
     monkeypatch.setattr(bench_training.BenchOptions, "robots", lambda *_: None)
     result = tmp_path / "result.json"
-    RUNNER.invoke(app, ["bench", "training", "--rounds", "2", "--json", str(result)], catch_exceptions=False)
+    words = ["bench", "training", "--rounds", "2", "--json", str(result)]
+    done = RUNNER.invoke(app, words, catch_exceptions=False, env={"COLUMNS": "120"})
+    (row,) = (line.split("│") for line in done.output.splitlines() if "│ B " in line)
+    # Name, version, median, range, the ratios' median, 2 ms, and no episode that ended.
+    assert [cell.strip() for cell in row[1:-1]] == ["B", "1", "75", "50–100", "3.50", "2000", "nan"]
     assert order == ["A first", "B first", "A", "B", "B", "A"]
     found = json.loads(result.read_text())["sides"]
     assert (found["ours"]["median"], found["sb3"]["median"]) == (250.0, 75.0)

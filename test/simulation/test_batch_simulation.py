@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import mujoco
 import numpy as np
 import pytest
 
@@ -286,6 +287,40 @@ def test_gains_differ_by_their_factors(reference: RobotSpec) -> None:
 
 
 # What is seen of a robot.
+
+
+TILTED_FOOT = """<mujoco><compiler angle="degree"/><worldbody><body name="trunk" pos="0 0 1"><freejoint/>
+  <geom type="box" size="0.1 0.15 0.15" mass="10"/>
+  <body name="leg" pos="0 0 -0.2" euler="0 0 30"><joint name="hip" axis="0 1 0"/>
+    <geom type="capsule" fromto="0 0 0 0 0 -0.3" size="0.04" mass="2"/>
+    <body name="sole" pos="0 0 -0.4" euler="0 90 0"><geom type="box" size="0.02 0.08 0.1" mass="1"/></body>
+  </body></body></worldbody></mujoco>"""
+
+
+def test_a_sole_is_level_whatever_the_frame_of_its_body(tmp_path: Path) -> None:
+    (tmp_path / "tilted.xml").write_text(TILTED_FOOT)
+    hip = JointSpec("hip", -1.0, 1.0, 50.0, kp=50.0, kd=5.0, armature=0.01)
+    with simulate(RobotSpec("hopper", (hip,), model=ModelSource(tmp_path / "tilted.xml"))) as simulation:
+        np.testing.assert_allclose(simulation.sensors.foot_up[0], [[0.0, 0.0, 1.0]], atol=1e-12)
+        bent = simulation.initial_qpos.copy()
+        bent[simulation.layout.qpos] = 0.3
+        simulation.place(np.array([0]), bent[None], np.zeros((1, simulation.model.nv)))
+        assert simulation.sensors.foot_up[0, 0, 2] == pytest.approx(np.cos(0.3))
+
+
+def test_the_lowest_point_is_found_by_its_contacts(reference: RobotSpec) -> None:
+    with simulate(reference) as simulation:
+        rng, data = np.random.default_rng(0), mujoco.MjData(simulation.model)
+        qpos = np.tile(simulation.initial_qpos, (5, 1))
+        qpos[:, simulation.layout.qpos] += rng.uniform(-0.1, 0.1, (5, reference.n_joints))
+        qpos[:, 2] += 0.05 - simulation.lowest_point(qpos)
+        np.testing.assert_allclose(simulation.lowest_point(qpos), 0.05, atol=1e-9)
+        for state in qpos:
+            data.qpos[:] = state
+            data.qpos[2] -= 0.051
+            mujoco.mj_forward(simulation.model, data)
+            floor = (data.contact.geom == simulation.layout.floor).any(axis=1)
+            assert data.contact.dist[floor].min() == pytest.approx(-0.001, abs=1e-6)
 
 
 def test_a_robot_that_was_put_somewhere_knows_where_its_feet_are(reference: RobotSpec) -> None:
