@@ -140,7 +140,7 @@ def test_a_minute_through_the_graph(shipped: Shipped, command: tuple[float, floa
 @pytest.mark.slow
 @pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
 def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
-    commands = COMMANDS[:4]
+    commands = COMMANDS
     for push, seed in ((0.0, 1), (0.4, 2)):
         spec = EvaluationSpec(
             commands,
