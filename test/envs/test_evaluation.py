@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from rocking_policy import rocking_law
 
 pytest.importorskip("mujoco")
@@ -19,7 +21,7 @@ from humanoid_rl_ros.envs.evaluation import COMMANDS, SETTLE, CommandResult, Eva
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
 from humanoid_rl_ros.envs.task_contract import task_contract
 from humanoid_rl_ros.envs.tasks import task_for
-from humanoid_rl_ros.resources import find_robot
+from humanoid_rl_ros.resources import find_robot, share_folder
 
 Refuses = Callable[..., AbstractContextManager[None]]
 Act = Callable[[Float32Array], Float32Array]
@@ -54,6 +56,33 @@ def test_who_stands_still_is_as_wrong_as_the_command_is_fast() -> None:
         assert result.yaw_error == pytest.approx(turn, abs=0.01)
         assert 0.05 < result.effort_share < 0.5
     assert [result.cost_of_transport is None for result in results] == [True, False, False, True]
+
+
+def test_each_result_is_of_the_robots_with_its_command() -> None:
+    """A policy that throws itself down when it is asked to go fast."""
+    contract = task_contract(task_for("walk", ROBOT), ROBOT)
+    labels = contract.observation_builder(ROBOT.joint_names).labels()
+    speed, careful = labels.index("velocity_commands[0]"), balance()
+
+    def act(seen: Float32Array) -> Float32Array:
+        return np.where(seen[:, [speed]] > 0.4, np.float32(2.0), careful(seen))
+
+    results = run(act, commands=[(0.3, 0.0, 0.0), (0.5, 0.0, 0.0), (0.1, 0.0, 0.0), (0.6, 0.0, 0.0)], seconds=2.2)
+    assert [result.survival for result in results] == [1.0, 0.0, 1.0, 0.0]
+
+
+def test_who_fell_once_has_fallen(tmp_path: Path) -> None:
+    """Rocking leans to 0.13 rad and back; where 0.1 rad is a fall, nobody survives."""
+    task = yaml.safe_load((share_folder() / "config" / "tasks" / "walk.yaml").read_text())
+    weight, bias = rocking_law(ROBOT, task_contract(task_for("walk", ROBOT), ROBOT), 0.15)
+    for limit, survival in ((0.1, 0.0), (0.3, 1.0)):
+        task["episode"]["tilt_limit"] = limit
+        (tmp_path / "careful.yaml").write_text(yaml.safe_dump(task))
+        spec = replace(SHORT, commands=[(0.3, 0.0, 0.0)], seconds=4.0)
+        (result,) = evaluate(
+            ROBOT, str(tmp_path / "careful.yaml"), lambda seen: seen @ weight.T + bias, spec, threads=1
+        )
+        assert result.survival == survival
 
 
 @pytest.mark.parametrize("seconds", [0.4, 3.0])

@@ -18,6 +18,7 @@ from gymnasium.utils.env_checker import check_env  # noqa: E402
 
 from humanoid_rl_ros.core.arrays import Float32Array  # noqa: E402
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError, ModelError  # noqa: E402
+from humanoid_rl_ros.core.rotations import projected_gravity  # noqa: E402
 from humanoid_rl_ros.envs.humanoid_env import HumanoidEnv  # noqa: E402
 from humanoid_rl_ros.envs.registration import TASKS, register  # noqa: E402
 from humanoid_rl_ros.envs.vector_env import HumanoidVectorEnv  # noqa: E402
@@ -125,6 +126,8 @@ def test_a_robot_thrown_down_falls() -> None:
     assert not truncated
     assert info["fallen"]
     assert info["reward_terms"]["alive"] == 0.0
+    # It stays as it fell until it is reset: that is its last picture.
+    assert projected_gravity(simulation.base_orientation)[0, 2] > -0.7
     env.close()
 
 

@@ -167,9 +167,9 @@ def test_the_critic_sees_the_truth_that_the_actor_does_not(make: Make) -> None:
     noise = {
         "gyro_noise": 0.2,
         "tilt_noise": 0.05,
-        "position_noise": 0.05,
+        "position_noise": 0.01,
         "velocity_noise": 1.0,
-        "encoder_offset": 0.02,
+        "encoder_offset": 0.05,
     }
     noisy, clear = make(2, {"randomisation": noise}), make(2)
     for batch in (noisy, clear):
@@ -179,7 +179,7 @@ def test_the_critic_sees_the_truth_that_the_actor_does_not(make: Make) -> None:
     gyro, command, joints = (columns(noisy, t) for t in ("base_ang_vel", "velocity_commands", "joint_pos_rel"))
     assert (seen.policy[:, gyro] != true.policy[:, gyro]).all()
     np.testing.assert_array_equal(seen.policy[:, command], true.policy[:, command])
-    assert 0.02 < np.abs(seen.policy[:, joints] - true.policy[:, joints]).max() <= 0.07
+    assert 0.04 < np.abs(seen.policy[:, joints] - true.policy[:, joints]).max() <= 0.06
 
 
 # Physics.
@@ -364,7 +364,7 @@ def test_a_push_adds_a_horizontal_velocity_within_its_bound(make: Make) -> None:
 
 
 def test_starts_differ_within_their_bounds(make: Make) -> None:
-    batch = make(50, {"randomisation": {"start_position": 0.1, "start_velocity": 0.3}})
+    batch = make(50, {"randomisation": {"start_position": 0.1, "start_velocity": 0.3}}, task="stand")
     batch.reset(0)
     simulation = batch.simulation
     off = simulation.joint_position - ROBOT.default_position
@@ -373,8 +373,8 @@ def test_starts_differ_within_their_bounds(make: Make) -> None:
     assert (simulation.joint_position <= ROBOT.upper).all()
     assert 0.25 < np.abs(simulation.qvel[:, :6]).max() <= 0.3
     np.testing.assert_array_equal(simulation.joint_velocity, 0.0)
-    batch.step(still(batch))
-    assert batch.simulation.sensors.foot_force.max() < 2000.0  # no foot started inside the floor
+    assert simulation.lowest_point(simulation.qpos).min() > -1e-9  # no foot starts inside the floor
+    assert simulation.lowest_point(simulation.qpos).max() < 0.06
 
 
 def test_a_seed_is_a_whole_run_and_another_seed_another(make: Make) -> None:
@@ -438,16 +438,18 @@ def test_a_base_too_low_is_a_fall(make: Make, height: float, fallen: bool) -> No
 
 
 def test_time_runs_out_without_a_fall(make: Make) -> None:
-    batch = make(2, {"episode.length": 0.1, "rewards.alive": 1.0}, auto_reset=True)
+    histories = {"observation.history": HISTORY, "critic_observation.history": HISTORY}
+    batch = make(2, {"episode.length": 0.1, "rewards.alive": 1.0, **histories}, auto_reset=True)
     batch.hold_command(np.array([0.3, 0.0, 0.0]))
-    first = batch.reset(0).policy
-    for k in range(1, 11):
-        step = batch.step(still(batch))
+    first = batch.reset(0)
+    for k, action in enumerate(actions(batch, 10, size=0.2), start=1):
+        step = batch.step(action)
         np.testing.assert_array_equal(step.truncated, k % 5 == 0)
         assert not step.terminated.any()
         if k % 5 == 0:
-            np.testing.assert_array_equal(step.observation.policy, first)
-            assert (step.final.policy != first).any()
+            np.testing.assert_array_equal(step.observation.policy, first.policy)
+            np.testing.assert_array_equal(step.observation.critic, first.critic)
+            assert (step.final.policy != first.policy).any()
     found = batch.statistics()
     assert (found["episode/count"], found["episode/length"], found["end/time"]) == (4.0, 5.0, 1.0)
     assert found["reward/alive"] == pytest.approx(1.0)
