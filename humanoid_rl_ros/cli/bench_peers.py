@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from humanoid_rl_ros.core.errors import MissingDependencyError
@@ -25,10 +25,12 @@ class Peer:
     Attributes:
         title: what it is called.
         distribution: what pip calls it.
+        how: how it is set up beside ours.
     """
 
     title: str
     distribution: str
+    how: str
 
     @property
     def version(self) -> str | None:
@@ -53,20 +55,45 @@ class Peer:
             raise MissingDependencyError(self.how_to_get)
 
 
+AS_SHIPPED = "sb3_own"
+"""The one that does not learn in our batch but in Gymnasium environments, a process each."""
+PROCESSES = 8
+
 PEERS = {
-    "sb3": Peer("Stable-Baselines3", "stable-baselines3"),
-    "rsl_rl": Peer("rsl_rl", "rsl-rl-lib"),
+    "sb3": Peer("Stable-Baselines3", "stable-baselines3", "our batch, our settings"),
+    AS_SHIPPED: Peer("Stable-Baselines3", "stable-baselines3", f"{PROCESSES} processes, its defaults"),
+    "rsl_rl": Peer("rsl_rl", "rsl-rl-lib", "our batch, our settings"),
+    "rsl_rl_own": Peer("rsl_rl", "rsl-rl-lib", "our batch, legged settings"),
 }
 
 
+def legged_settings(config: PPOConfig) -> PPOConfig:
+    """What rsl_rl is commonly given for legged robots, in Isaac Lab say, where it differs from a configuration."""
+    return replace(
+        config,
+        steps_per_iteration=24,
+        epochs=5,
+        minibatches=4,
+        actor_hidden=(512, 256, 128),
+        critic_hidden=(512, 256, 128),
+        activation="elu",
+        learning_rate=1e-3,
+        learning_rate_floor=1e-5,
+        learning_rate_ceiling=1e-2,
+        desired_kl=0.01,
+        entropy_coefficient=0.01,
+        initial_std=1.0,
+    )
+
+
 def make_peer(name: str, env: BatchEnv, config: PPOConfig, seed: int) -> Trainee:
-    """A peer that begins, with what our own configuration says wherever it has such a thing.
+    """A peer that begins in a batch, with what our own configuration says wherever it has such a thing.
 
     What it has not, it is spared: neither learns from mirror images, and Stable-Baselines3's critic sees what the
     actor sees.
 
     Args:
-        name: one of `PEERS`, installed.
+        name: one of `PEERS` but `AS_SHIPPED`, installed.
         env: what it learns in.
         config: of our own PPO.
         seed: of its randomness and the environment's.

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
+import gymnasium
 import numpy as np
 from gymnasium.spaces import Box
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecEnv, VecNormalize
+from stable_baselines3.common.vec_env import SubprocVecEnv, VecEnv, VecMonitor, VecNormalize
 
 from humanoid_rl_ros.core.arrays import BoolArray, Float32Array
 from humanoid_rl_ros.envs.batch_env import BatchEnv
@@ -120,3 +122,34 @@ class StableBaselines:
     def iterate(self) -> None:
         """Collect and update once."""
         self._learner.learn(self._samples, log_interval=None, reset_num_timesteps=False)
+
+
+class StableBaselinesAsShipped:
+    """Its PPO with its own defaults, in Gymnasium environments of a process each; a `Trainee`.
+
+    Args:
+        make: makes one environment; called in its process.
+        processes: how many.
+        seed: of everything.
+
+    Attributes:
+        samples: environment steps in an iteration.
+    """
+
+    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], processes: int, seed: int) -> None:
+        self._robots = VecMonitor(SubprocVecEnv([make] * processes))
+        self._learner = PPO("MlpPolicy", self._robots, seed=seed, device="cpu")
+        self.samples = self._learner.n_steps * processes
+
+    def iterate(self) -> None:
+        """Collect and update once."""
+        self._learner.learn(self.samples, log_interval=None, reset_num_timesteps=False)
+
+    def episode_steps(self) -> float:
+        """Mean length of the last hundred episodes that ended, NaN for none."""
+        ended = [episode["l"] for episode in self._learner.ep_info_buffer or ()]
+        return float(np.mean(ended)) if ended else math.nan
+
+    def close(self) -> None:
+        """End the processes."""
+        self._robots.close()

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gymnasium
 
 from humanoid_rl_ros import __version__
 from humanoid_rl_ros.cli.bench_instruments import RecordedPhysics, Stopwatch
-from humanoid_rl_ros.cli.bench_peers import PEERS, make_peer
+from humanoid_rl_ros.cli.bench_peers import AS_SHIPPED, PEERS, PROCESSES, legged_settings, make_peer
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
 from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.learning.ppo import PPO
@@ -16,28 +20,36 @@ from humanoid_rl_ros.learning.ppo_config import PPOConfig
 PHYSICS, ENVIRONMENT, INFERENCE, CRITIC = "physics", "environment", "inference", "critic"
 
 
+class Robots(Protocol):
+    """What a side learns in, and ends."""
+
+    def close(self) -> None:
+        """End its threads or processes."""
+
+
 class Side:
     """A learner with robots of its own.
 
     Args:
         title, version: of the library.
-        env: the robots.
+        how: its robots and settings.
+        robots: what it learns in.
         samples: steps of all robots in an iteration.
 
     Attributes:
-        title, version: as given.
+        title, version, how: as given.
         steps_per_second: of each turn, of all robots together.
         cpu_per_step: of each turn, the time that all cores together spent on a step of one robot [s].
         episode_seconds: mean length of the episodes that ended in each turn, which says how alike the sides' robots
             did and how many were reset [s].
     """
 
-    def __init__(self, title: str, version: str, env: HumanoidBatch, samples: int) -> None:
-        self.title, self.version = title, version
+    def __init__(self, title: str, version: str, how: str, robots: Robots, samples: int) -> None:
+        self.title, self.version, self.how = title, version, how
         self.steps_per_second: list[float] = []
         self.cpu_per_step: list[float] = []
         self.episode_seconds: list[float] = []
-        self._env, self._samples = env, samples
+        self._robots, self._samples = robots, samples
 
     def iterate(self) -> None:
         """Collect and update once."""
@@ -61,8 +73,8 @@ class Side:
         self._end(taken, passed)
 
     def close(self) -> None:
-        """End its threads."""
-        self._env.close()
+        """End its robots."""
+        self._robots.close()
 
     def _begin(self) -> None:
         """Forget what was before a turn."""
@@ -72,7 +84,7 @@ class Side:
 
 
 class PeerSide(Side):
-    """One of `PEERS`.
+    """One of `PEERS` in our batch.
 
     Args:
         name: which.
@@ -82,7 +94,10 @@ class PeerSide(Side):
     """
 
     def __init__(self, name: str, env: HumanoidBatch, config: PPOConfig, seed: int) -> None:
-        super().__init__(PEERS[name].title, PEERS[name].version or "", env, env.n_envs * config.steps_per_iteration)
+        peer = PEERS[name]
+        config = legged_settings(config) if name == "rsl_rl_own" else config
+        super().__init__(peer.title, peer.version or "", peer.how, env, env.n_envs * config.steps_per_iteration)
+        self._env = env
         self._learner = make_peer(name, env, config, seed)
 
     def iterate(self) -> None:
@@ -95,6 +110,33 @@ class PeerSide(Side):
     def _end(self, taken: int, passed: float) -> None:
         length = self._env.statistics().get("episode/length", math.nan)
         self.episode_seconds.append(length * self._env.control_period)
+
+
+class ShippedSide(Side):
+    """Stable-Baselines3 as its documentation begins: ``gymnasium.make`` in processes, every setting at its default.
+
+    Args:
+        make: makes one environment.
+        period: of control [s].
+        seed: of everything.
+    """
+
+    def __init__(self, make: Callable[[], gymnasium.Env[Any, Any]], period: float, seed: int) -> None:
+        from humanoid_rl_ros.cli.bench_sb3 import StableBaselinesAsShipped
+
+        peer = PEERS[AS_SHIPPED]
+        self._learner = StableBaselinesAsShipped(make, PROCESSES, seed)
+        self._period = period
+        super().__init__(peer.title, peer.version or "", peer.how, self._learner, self._learner.samples)
+
+    def iterate(self) -> None:
+        """Collect and update once."""
+        self._learner.iterate()
+
+    def _end(self, taken: int, passed: float) -> None:
+        self.episode_seconds.append(self._learner.episode_steps() * self._period)
+        # The processes' own time is not in it.
+        self.cpu_per_step[-1] = math.nan
 
 
 class OwnSide(Side):
@@ -113,7 +155,8 @@ class OwnSide(Side):
     """
 
     def __init__(self, env: HumanoidBatch, config: PPOConfig, seed: int) -> None:
-        super().__init__("humanoid_rl_ros", __version__, env, env.n_envs * config.steps_per_iteration)
+        super().__init__("humanoid_rl_ros", __version__, "", env, env.n_envs * config.steps_per_iteration)
+        self._env = env
         self.seconds_per_step: dict[str, list[float]] = {}
         self.bare_physics: list[float] = []
         self.collecting_share: list[float] = []

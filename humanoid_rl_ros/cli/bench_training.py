@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import importlib.metadata
 import os
 from collections.abc import Mapping
@@ -13,12 +15,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from humanoid_rl_ros.cli.bench_peers import PEERS
-from humanoid_rl_ros.cli.bench_sides import OwnSide, PeerSide, Side
+from humanoid_rl_ros.cli.bench_peers import AS_SHIPPED, PEERS
+from humanoid_rl_ros.cli.bench_sides import OwnSide, PeerSide, ShippedSide, Side
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
+from humanoid_rl_ros.envs.humanoid_env import HumanoidEnv
 from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.learning.learners import use_threads
 from humanoid_rl_ros.learning.ppo_config import PPOConfig
@@ -100,7 +103,7 @@ def run_training(
     try:
         with console.status("making the robots") as status:
             for name in names:
-                sides[name] = _side(name, options.robots(record), config, options.seed)
+                sides[name] = _side(name, options, record, config)
             for side in sides.values():
                 # What is allocated or looked up once is no part of the measurement.
                 side.iterate()
@@ -118,8 +121,8 @@ def run_training(
         console.print(_parts_table(own))
         bare, share = np.median(own.bare_physics), np.median(own.collecting_share)
         console.print(f"physics alone, from the same states: {bare:.0f} steps/s; collecting does {share:.0%} of it")
-    for name in missing:
-        console.print(f"{PEERS[name].title}: {PEERS[name].how_to_get}", markup=False, soft_wrap=True)
+    for line in dict.fromkeys(f"{PEERS[name].title}: {PEERS[name].how_to_get}" for name in missing):
+        console.print(line, markup=False, soft_wrap=True)
     if json_file is not None:
         run = {**record.as_dict(), "seconds": seconds, "rounds": rounds, "torch_threads": options.torch_threads}
         write_json(json_file, run | _as_json(sides, missing, options.threads))
@@ -141,8 +144,14 @@ def _chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
     return [name for name in SIDES if name in (only or SIDES) and name not in missing], missing
 
 
-def _side(name: str, env: HumanoidBatch, config: PPOConfig, seed: int) -> Side:
-    return OwnSide(env, config, seed) if name == OURS else PeerSide(name, env, config, seed)
+def _side(name: str, options: BenchOptions, record: RunRecord, config: PPOConfig) -> Side:
+    if name == AS_SHIPPED:
+        make = functools.partial(HumanoidEnv, record.task, record.robot, overrides=record.overrides)
+        with contextlib.closing(make()) as env:
+            period = env.batch.control_period
+        return ShippedSide(make, period, options.seed)
+    env = options.robots(record)
+    return OwnSide(env, config, options.seed) if name == OURS else PeerSide(name, env, config, options.seed)
 
 
 def _ratios(sides: Mapping[str, Side], side: Side) -> list[float]:
@@ -161,17 +170,18 @@ def _sides_table(sides: Mapping[str, Side], record: RunRecord, config: PPOConfig
         )
     )
     # In parentheses, because rich takes [s] for a style.
-    for heading in ("PPO of", "version", "steps/s", "range", "ours ÷ it", "CPU µs a step", "episode (s)"):
-        table.add_column(heading, justify="left" if heading in ("PPO of", "version") else "right")
+    for heading in ("PPO of", "version", "how", "steps/s", "range", "ours ÷ it", "CPU µs a step", "episode (s)"):
+        table.add_column(heading, justify="left" if heading in ("PPO of", "version", "how") else "right")
     for side in sides.values():
         pace, ratios = side.steps_per_second, _ratios(sides, side)
         table.add_row(
             side.title,
             side.version,
+            side.how,
             f"{np.median(pace):.0f}",
             f"{min(pace):.0f}–{max(pace):.0f}",
             f"{np.median(ratios):.2f}" if ratios else "–",
-            f"{1e6 * np.median(side.cpu_per_step):.0f}",
+            f"{1e6 * np.median(side.cpu_per_step):.0f}" if np.isfinite(side.cpu_per_step).all() else "–",
             f"{np.median(side.episode_seconds):.1f}",
         )
     return table
@@ -197,11 +207,12 @@ def _as_json(sides: Mapping[str, Side], missing: list[str], threads: int | None)
             name: {
                 "title": side.title,
                 "version": side.version,
+                "how": side.how,
                 "steps_per_second": side.steps_per_second,
                 "median": float(np.median(side.steps_per_second)),
                 "ours_over_it": _ratios(sides, side),
-                "cpu_per_step": side.cpu_per_step,
-                # JSON knows no NaN, which a turn without an end of an episode has.
+                # JSON knows no NaN, which processes of its own and a turn without an end of an episode have.
+                "cpu_per_step": [cpu if np.isfinite(cpu) else None for cpu in side.cpu_per_step],
                 "episode_seconds": [length if np.isfinite(length) else None for length in side.episode_seconds],
             }
             for name, side in sides.items()

@@ -41,6 +41,16 @@ def conjugate(quaternion: FloatArray) -> FloatArray:
     return np.asarray(quaternion * np.array([1.0, -1.0, -1.0, -1.0]))
 
 
+def cross(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Vector product left × right, many times as fast as `numpy.cross` for a few hundred [Shape (..., 3)]."""
+    a, b, c = left[..., 0], left[..., 1], left[..., 2]
+    d, e, f = right[..., 0], right[..., 1], right[..., 2]
+    x = np.asarray(b * f - c * e)
+    product = np.empty((*x.shape, 3))
+    product[..., 0], product[..., 1], product[..., 2] = x, c * d - a * f, a * e - b * d
+    return product
+
+
 def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
     """Hamilton product left ⊗ right: first turn by `right`, then by `left` [wxyz; Shape (..., 4)]."""
     lw, lx, ly, lz = np.moveaxis(left, -1, 0)
@@ -68,8 +78,8 @@ def rotate(quaternion: FloatArray, vector: FloatArray) -> FloatArray:
     """
     w = quaternion[..., :1]
     u = quaternion[..., 1:]
-    cross = np.cross(u, vector)
-    return np.asarray(vector + 2.0 * (w * cross + np.cross(u, cross)))
+    once = cross(u, vector)
+    return np.asarray(vector + 2.0 * (w * once + cross(u, once)))
 
 
 def rotate_inverse(quaternion: FloatArray, vector: FloatArray) -> FloatArray:

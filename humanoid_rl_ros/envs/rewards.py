@@ -144,10 +144,10 @@ class RewardSum:
             penalty_scale: factor on the terms with a weight below zero; a curriculum lets it grow.
         """
         weights = np.where(self._penalty, penalty_scale, 1.0) * self.weights * step.period
-        values = np.empty((len(step.height), len(self._terms)))
-        for column, (function, parameters) in enumerate(self._terms):
-            values[:, column] = function(step, parameters)
-        return np.asarray(values * weights)
+        values = np.empty((len(self._terms), len(step.height)))
+        for row, (function, parameters) in enumerate(self._terms):
+            values[row] = function(step, parameters)
+        return np.ascontiguousarray((values * weights[:, None]).T)
 
 
 def _joint_weights(patterns: Mapping[str, float], joints: Sequence[str], what: str) -> FloatArray:

@@ -79,7 +79,7 @@ class ImuKinematics:
         angular = qvel[:, dof + 3 : dof + 6]
         linear = rotations.rotate_inverse(orientation, qvel[:, dof : dof + 3])
         for link in self._links:
-            linear = linear + np.cross(angular, link.offset)
+            linear = linear + rotations.cross(angular, link.offset)
             turn = np.broadcast_to(link.orientation, orientation.shape)
             if link.axis is not None:
                 half = 0.5 * (qpos[:, link.qpos, None] - link.reference)
@@ -89,7 +89,7 @@ class ImuKinematics:
             linear, angular = rotations.rotate_inverse(turn, linear), rotations.rotate_inverse(turn, angular)
             if link.axis is not None:
                 angular = angular + qvel[:, link.dof, None] * link.axis
-        linear = linear + np.cross(angular, self._offset)
+        linear = linear + rotations.cross(angular, self._offset)
         if self._turned:
             turn = np.broadcast_to(self._orientation, orientation.shape)
             orientation = rotations.multiply(orientation, turn)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +61,8 @@ def seated(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData) -> Fl
     return qpos
 
 
-def distances(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData) -> dict[int, float]:
-    """Distance of each geom of the robot that can touch the floor from the floor, negative below [m].
+def floor_geoms(model: mujoco.MjModel, place: ModelLayout) -> list[int]:
+    """The geoms of the robot that can touch the floor.
 
     Raises:
         ModelError: there is none.
@@ -80,7 +81,23 @@ def distances(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData) ->
             f"no geom of body '{model.body(place.root_body).name}' and what hangs on it can touch the floor: "
             "it has no collision geometry, or its contact bits exclude the floor"
         )
-    return {g: mujoco.mj_geomDistance(model, data, floor, g, _FAR, None) for g in touching}
+    return touching
+
+
+def distances(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData) -> dict[int, float]:
+    """Distance of each of `floor_geoms` from the floor, negative below [m].
+
+    Raises:
+        ModelError: there is none.
+    """
+    floor = place.floor
+    return {g: mujoco.mj_geomDistance(model, data, floor, g, _FAR, None) for g in floor_geoms(model, place)}
+
+
+def lowest(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData, geoms: Sequence[int]) -> float:
+    """Distance from the floor of the lowest of some geoms, negative below [m]."""
+    floor = place.floor
+    return float(min(mujoco.mj_geomDistance(model, data, floor, g, _FAR, None) for g in geoms))
 
 
 def find_feet(model: mujoco.MjModel, place: ModelLayout) -> Feet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import multiprocessing
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 
 from humanoid_rl_ros.cli import bench_instruments, bench_training, bench_walking
 from humanoid_rl_ros.cli.bench_instruments import RecordedPhysics, Stopwatch
-from humanoid_rl_ros.cli.bench_peers import PEERS
+from humanoid_rl_ros.cli.bench_peers import PEERS, legged_settings
 from humanoid_rl_ros.cli.bench_sides import Side
 from humanoid_rl_ros.cli.bench_walking import Look, time_to_walk
 from humanoid_rl_ros.cli.main import app
@@ -64,7 +65,7 @@ def test_our_side_says_where_its_time_goes(alone: None, tmp_path: Path, overlap:
     for peer in PEERS.values():
         assert f"{peer.distribution} is not installed: pip install 'humanoid_rl_ros" in done.output
     found = json.loads(result.read_text())
-    assert found["missing"] == ["sb3", "rsl_rl"]
+    assert found["missing"] == list(PEERS)
     assert found["overrides"]["control.held_joints"] == "welded"
     (ours,) = found["sides"].values()
     assert ours["ours_over_it"] == [1.0, 1.0]
@@ -86,7 +87,7 @@ def test_ratios_are_of_rounds_and_the_order_turns(alone: None, monkeypatch: pyte
 
     class Scripted(Side):
         def __init__(self, name: str, *paces: float) -> None:
-            super().__init__(name, "1", SimpleNamespace(close=lambda: None), 1)  # type: ignore[arg-type]
+            super().__init__(name, "1", "so", SimpleNamespace(close=lambda: None), 1)
             self.paces = paces
 
         def iterate(self) -> None:
@@ -107,7 +108,7 @@ def test_ratios_are_of_rounds_and_the_order_turns(alone: None, monkeypatch: pyte
     done = RUNNER.invoke(app, words, catch_exceptions=False, env={"COLUMNS": "120"})
     (row,) = (line.split("│") for line in done.output.splitlines() if "│ B " in line)
     # Name, version, median, range, the ratios' median, 2 ms, and no episode that ended.
-    assert [cell.strip() for cell in row[1:-1]] == ["B", "1", "75", "50–100", "3.50", "2000", "nan"]
+    assert [cell.strip() for cell in row[1:-1]] == ["B", "1", "so", "75", "50–100", "3.50", "2000", "nan"]
     assert order == ["A first", "B first", "A", "B", "B", "A"]
     found = json.loads(result.read_text())["sides"]
     assert (found["ours"]["median"], found["sb3"]["median"]) == (250.0, 75.0)
@@ -222,6 +223,25 @@ def test_stable_baselines_learns_from_what_the_batch_says() -> None:
     policy = learner._learner.policy
     assert [layer.out_features for layer in policy.mlp_extractor.value_net if hasattr(layer, "out_features")] == [8]
     assert learner._learner._n_updates == 2 * CONFIG.epochs
+
+
+def test_stable_baselines_as_shipped_learns_in_processes(tmp_path: Path) -> None:
+    stable_baselines3 = pytest.importorskip("stable_baselines3")
+    result = tmp_path / "result.json"
+    words = ["bench", "training", "--only", "sb3_own", "--seconds", "0.01", "--rounds", "1", "--json", str(result)]
+    done = RUNNER.invoke(app, words, catch_exceptions=False, env={"COLUMNS": "140"})
+    assert done.exit_code == 0, done.output
+    (side,) = json.loads(result.read_text())["sides"].values()
+    assert side["version"] == stable_baselines3.__version__
+    assert side["cpu_per_step"] == [None]
+    assert 0.1 < side["episode_seconds"][0] < 20.0
+    assert not multiprocessing.active_children()
+
+
+def test_legged_settings_are_only_of_what_rsl_rl_is_given() -> None:
+    config = PPOConfig(discount=0.97, epochs=2, learning_rate=2e-4, actor_hidden=(8,))
+    legged = legged_settings(config)
+    assert (legged.discount, legged.epochs, legged.actor_hidden) == (0.97, 5, (512, 256, 128))
 
 
 def test_rsl_rl_learns_from_what_the_batch_says() -> None:
