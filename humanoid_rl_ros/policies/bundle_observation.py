@@ -100,14 +100,17 @@ def _term(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) ->
         find_term(name)
     except ConfigError as error:
         raise ConfigError(f"{section.where}: {error}") from None
-    scale = section.raw("scale", 1.0)
+    scale, elements = section.raw("scale", 1.0), _elements(section)
     if isinstance(scale, dict):
         over = {"observed": joints, "driven": driven}.get(find_term(name).over)
         if over is None:
             raise ConfigError(
                 f"{section.where}: term '{name}' has no number per joint; give 'scale' as a number or a list"
             )
-        values = section.per_name("scale", over)
+        if any(not 0 <= i < len(over) for i in elements):
+            raise ConfigError(f"{section.where}: term '{name}' has elements 0 to {len(over) - 1}, found {list(elements)}")
+        # By the joints that are seen.
+        values = section.per_name("scale", [over[i] for i in elements] or over)
     elif isinstance(scale, list):
         values = section.numbers("scale")
     else:
@@ -122,7 +125,7 @@ def _term(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) ->
         masked_joints=section.names("masked_joints", ()),
         zero_when_standing=section.boolean("zero_when_standing", False),
         value=tuple(float(v) for v in section.numbers("value", [])),
-        elements=_elements(section),
+        elements=elements,
     )
     section.finish()
     return spec

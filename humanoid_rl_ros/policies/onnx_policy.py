@@ -109,8 +109,10 @@ class OnnxPolicy:
             [Shape (act,)].
 
         Raises:
-            PolicyError: the network fails or gives the wrong number of values.
+            PolicyError: the observation has another width, or the network fails or gives the wrong number of values.
         """
+        if observation.shape != self._shape[-1:]:
+            raise PolicyError(f"{self._path}: an observation of shape {observation.shape}, expected {self._shape[-1:]}")
         action, *state = self._run({self._input: observation.reshape(self._shape), **self._state})
         if self._recurrent:
             self._state = dict(zip(self._recurrent, state, strict=True))

@@ -187,6 +187,20 @@ def test_a_scale_of_the_last_action_is_by_driven_joint(bundle_data: Data, write_
     assert load_bundle(write_bundle(bundle_data)).observation.blocks[0].terms[0].scale == (2.0, 3.0)
 
 
+def test_a_scale_by_joint_is_of_the_elements_that_are_seen(
+    bundle_data: Data, write_bundle: WriteYaml, refuses: Refuses
+) -> None:
+    term = {"term": "joint_pos", "scale": {"hip": 1, "ankle": 3}, "elements": [1, 0]}
+    bundle_data["observation"]["terms"] = [term]
+    assert load_bundle(write_bundle(bundle_data)).observation.blocks[0].terms[0].scale == (1.0, 3.0)
+    term["scale"]["knee"] = 2
+    with refuses(ConfigError, "terms[0]", "scale", "'knee'"):
+        load_bundle(write_bundle(bundle_data))
+    term["elements"] = [3]
+    with refuses(ConfigError, "terms[0]", "elements 0 to 2", "[3]"):
+        load_bundle(write_bundle(bundle_data))
+
+
 Path_ = tuple[str | int, ...]
 BLOCK = {"history": {"length": 2, "layout": "time_major", "order": "oldest_first"}, "terms": [{"term": "moving"}]}
 DELETE = object()

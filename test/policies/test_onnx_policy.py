@@ -237,6 +237,13 @@ def test_a_batch_of_another_shape_is_refused(
         policy.infer_batch(np.zeros(shape, dtype=np.float32))
 
 
+@pytest.mark.parametrize("shape", [(2,), (4,), (6,), (1, 3)])
+def test_an_observation_of_another_shape_is_refused(shape: tuple[int, ...], tmp_path: Path, refuses: Refuses) -> None:
+    policy = _load(_linear(tmp_path / "a.onnx", ["batch", 3]))
+    with refuses(PolicyError, "a.onnx", str(shape), "(3,)"):
+        policy.infer(np.zeros(shape, dtype=np.float32))
+
+
 def test_a_network_that_makes_one_answer_of_a_batch_is_refused(tmp_path: Path, refuses: Refuses) -> None:
     nodes = [
         _node("MatMul", ["obs", "w"], ["x"]),
