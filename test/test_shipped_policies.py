@@ -83,9 +83,8 @@ def test_they_walk_as_commanded(shipped: Shipped) -> None:
 
 @pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
 def test_they_stand_pushes_noise_and_other_bodies(shipped: Shipped) -> None:
-    commands = COMMANDS[:4]
     spec = EvaluationSpec(
-        commands,
+        COMMANDS,
         repeats=4,
         seconds=9.0,
         push_speed=0.4,
@@ -95,7 +94,7 @@ def test_they_stand_pushes_noise_and_other_bodies(shipped: Shipped) -> None:
         noise=1.0,
         seed=5,
     )
-    assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(commands)
+    assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(COMMANDS)
 
 
 def _demo(shipped: Shipped, folder: Path, command: tuple[float, float, float], seconds: float) -> dict[str, Any]:
@@ -140,10 +139,9 @@ def test_a_minute_through_the_graph(shipped: Shipped, command: tuple[float, floa
 @pytest.mark.slow
 @pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
 def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
-    commands = COMMANDS
     for push, seed in ((0.0, 1), (0.4, 2)):
         spec = EvaluationSpec(
-            commands,
+            COMMANDS,
             repeats=16,
             seconds=60.0,
             push_speed=push,
@@ -152,4 +150,4 @@ def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
             noise=1.0,
             seed=seed,
         )
-        assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(commands)
+        assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(COMMANDS)
