@@ -284,6 +284,8 @@ class SAC:
         action, log_pi = sample_squashed(mean, log_std, self._generator)
         # L = E[α log π(a|s) − min_i Q_i(s, a)],  a ~ π through its noise  (equation 7)
         loss = (temperature * log_pi - self._critic(batch.critic, action).amin(0)).mean()
+        if self._config.mean_penalty > 0.0:
+            loss = loss + self._config.mean_penalty * mean.square().sum(-1).mean()
         self._actor_descent.step(loss, self._steps)
         entropy = -log_pi.detach().mean()
         shown["loss/policy"].append(loss.item())

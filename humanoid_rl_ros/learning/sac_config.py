@@ -27,6 +27,8 @@ class SACConfig:
         temperature: α, what a unit of entropy is worth in reward, to begin with.
         tune_temperature: whether α is kept such that the entropy is at its target.
         target_entropy_scale: of the policy over (−1, 1)ᵏ, in units of −k.
+        mean_penalty: weight of the policy's squared mean before tanh, summed over the action, in its loss: at the ends of
+            its range tanh has no slope, and an actor that went there while the critic knew little would not come back.
         log_std_low, log_std_high: bounds of the logarithm of the policy's std before tanh.
         max_gradient_norm: to which the gradients of actor and critics are clipped, each for itself; None for never.
         actor_hidden, critic_hidden: widths of the hidden layers; the critics' are those of each.
@@ -52,6 +54,7 @@ class SACConfig:
     temperature: float = 1.0
     tune_temperature: bool = True
     target_entropy_scale: float = 1.0
+    mean_penalty: float = 0.0
     log_std_low: float = -20.0
     log_std_high: float = 2.0
     max_gradient_norm: float | None = None
@@ -69,7 +72,8 @@ class SACConfig:
             *("steps_per_iteration", "updates_per_step", "batch_size", "buffer_size", "n_steps", "policy_delay"),
         ):
             self._require(name, "at least 1", least=1)
-        self._require("learning_starts", "at least 0", least=0)
+        for name in ("learning_starts", "mean_penalty"):
+            self._require(name, "at least 0", least=0)
         for name in (
             *("actor_learning_rate", "critic_learning_rate", "temperature_learning_rate", "temperature"),
             *("max_gradient_norm", "observation_clip"),

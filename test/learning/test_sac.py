@@ -231,6 +231,22 @@ def test_the_policy_of_most_entropy_for_a_quadratic_reward() -> None:
     assert std == pytest.approx(math.sqrt(0.5), rel=0.1)
 
 
+def test_a_penalty_on_the_mean_holds_it_back() -> None:
+    """a = 10 tanh u ≈ 10 u: the least of ½ (10 μ − 1)² + 50 μ² is at 10 μ = ½."""
+    config = dataclasses.replace(
+        SMALL,
+        mean_penalty=50.0,
+        temperature=0.5,
+        tune_temperature=False,
+        actor_learning_rate=3e-3,
+        critic_learning_rate=3e-3,
+    )
+    env = _Target(bound=10.0)
+    learner = SAC(env, config, 0)
+    _train(learner, 2800)
+    assert _spread(learner, env)[0] == pytest.approx(0.5, abs=0.08)
+
+
 @pytest.mark.slow
 def test_the_temperature_brings_the_entropy_to_its_target() -> None:
     """In units of the range r = −½·25 (y − 0.2)², so that a Gaussian of entropy H = ln(σ √(2πe)) has α = 25 σ²."""
@@ -574,6 +590,7 @@ def test_an_action_without_bounds_is_refused(refuses: Refuses) -> None:
         ({"discount": 1.0}, ["discount", "[0, 1)"]),
         ({"target_rate": 0.0}, ["target_rate", "(0, 1]"]),
         ({"target_entropy_scale": math.inf}, ["target_entropy_scale"]),
+        ({"mean_penalty": -0.1}, ["mean_penalty", "at least 0"]),
         ({"log_std_low": 2.0}, ["log_std_low", "[2, 2]"]),
         ({"log_std_high": math.inf}, ["'log_std_high'", "inf"]),
         ({"activation": "gelu"}, ["'activation'", "relu", "'gelu'"]),
