@@ -32,7 +32,7 @@ class Shipped:
     task: str
 
 
-WALKERS = [Shipped("walk", "reference", "walk")]
+WALKERS = [Shipped("walk", "reference", "walk"), Shipped("walk_g1", "g1", "walk")]
 TRAINED = [*WALKERS]
 
 
