@@ -147,8 +147,8 @@ def _chosen(only: tuple[str, ...]) -> tuple[list[str], list[str]]:
 def _side(name: str, options: BenchOptions, record: RunRecord, config: PPOConfig) -> Side:
     if name == AS_SHIPPED:
         make = functools.partial(HumanoidEnv, record.task, record.robot, overrides=record.overrides)
-        with contextlib.closing(make()) as env:
-            period = env.batch.control_period
+        with contextlib.closing(make()) as sample:
+            period = sample.batch.control_period
         return ShippedSide(make, period, options.seed)
     env = options.robots(record)
     return OwnSide(env, config, options.seed) if name == OURS else PeerSide(name, env, config, options.seed)

@@ -108,7 +108,9 @@ def _term(section: Section, joints: tuple[str, ...], driven: tuple[str, ...]) ->
                 f"{section.where}: term '{name}' has no number per joint; give 'scale' as a number or a list"
             )
         if any(not 0 <= i < len(over) for i in elements):
-            raise ConfigError(f"{section.where}: term '{name}' has elements 0 to {len(over) - 1}, found {list(elements)}")
+            raise ConfigError(
+                f"{section.where}: term '{name}' has elements 0 to {len(over) - 1}, found {list(elements)}"
+            )
         # By the joints that are seen.
         values = section.per_name("scale", [over[i] for i in elements] or over)
     elif isinstance(scale, list):
