@@ -10,6 +10,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
+from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
@@ -106,10 +107,17 @@ class GraphObserver:
         )
 
     def spin(self, seconds: float) -> None:
-        """Take in messages for so long."""
+        """Take in messages for so long.
+
+        Raises:
+            KeyboardInterrupt: a signal came, of which rclpy may have been the first to hear.
+        """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0.0:
-            self._executor.spin_once(timeout_sec=left)
+            try:
+                self._executor.spin_once(timeout_sec=left)
+            except ExternalShutdownException:
+                raise KeyboardInterrupt from None
 
     def arm(self) -> None:
         """Ask the safety monitor to arm, unless it was asked already and has not answered yet."""

@@ -28,7 +28,7 @@ class SACConfig:
         tune_temperature: whether α is kept such that the entropy is at its target.
         target_entropy_scale: of the policy over (−1, 1)ᵏ, in units of −k.
         mean_penalty: weight of the policy's squared mean before tanh, summed over the action, in its loss: at the ends
-            of its range tanh has no slope, and an actor that went there while the critic knew little does not come back.
+            of its range tanh has no slope, and an actor that went there while the critic knew little stays.
         log_std_low, log_std_high: bounds of the logarithm of the policy's std before tanh.
         max_gradient_norm: to which the gradients of actor and critics are clipped, each for itself; None for never.
         actor_hidden, critic_hidden: widths of the hidden layers; the critics' are those of each.
