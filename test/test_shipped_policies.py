@@ -25,15 +25,17 @@ COMMANDS = ((0.5, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.5), (-0.3, 0.0, 0.0),
 
 @dataclass(frozen=True)
 class Shipped:
-    """A policy, the robot it is for, and the task it was trained on."""
+    """A policy, the robot it is for, the task it was trained on, and the pushes it stands [m/s]."""
 
     policy: str
     robot: str
     task: str
+    push: float = 0.4
+    commands: tuple[tuple[float, float, float], ...] = COMMANDS
 
 
 WALKERS = [Shipped("walk", "reference", "walk"), Shipped("walk_g1", "g1", "walk")]
-TRAINED = [*WALKERS]
+TRAINED = [*WALKERS, Shipped("stand_sac", "reference", "stand", push=0.2, commands=COMMANDS[4:])]
 
 
 def _robot(shipped: Shipped) -> Any:
@@ -84,17 +86,17 @@ def test_they_walk_as_commanded(shipped: Shipped) -> None:
 @pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
 def test_they_stand_pushes_noise_and_other_bodies(shipped: Shipped) -> None:
     spec = EvaluationSpec(
-        COMMANDS,
+        shipped.commands,
         repeats=4,
         seconds=9.0,
-        push_speed=0.4,
+        push_speed=shipped.push,
         push_period=2.0,
         friction=(0.4, 1.2),
         mass=(0.9, 1.1),
         noise=1.0,
         seed=5,
     )
-    assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(COMMANDS)
+    assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(shipped.commands)
 
 
 def _demo(shipped: Shipped, folder: Path, command: tuple[float, float, float], seconds: float) -> dict[str, Any]:
@@ -139,9 +141,9 @@ def test_a_minute_through_the_graph(shipped: Shipped, command: tuple[float, floa
 @pytest.mark.slow
 @pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
 def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
-    for push, seed in ((0.0, 1), (0.4, 2)):
+    for push, seed in ((0.0, 1), (shipped.push, 2)):
         spec = EvaluationSpec(
-            COMMANDS,
+            shipped.commands,
             repeats=16,
             seconds=60.0,
             push_speed=push,
@@ -150,4 +152,4 @@ def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
             noise=1.0,
             seed=seed,
         )
-        assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(COMMANDS)
+        assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(shipped.commands)
