@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import zoo
+from demo_runs import demo_result, run_demo
 
-from humanoid_rl_ros.cli.processes import node_environment
 from humanoid_rl_ros.resources import find_robot
 
 pytestmark = [pytest.mark.ros, zoo.needs_zoo]
@@ -22,21 +19,8 @@ SECONDS = 20.0
 def _demo(name: str, folder: Path) -> dict[str, Any]:
     robot = zoo.model(name)
     bundle = zoo.write_bundle(name, folder / name, find_robot(str(robot)).joint_names)
-    result, picture = folder / "result.json", folder / "run.png"
     options = ["--robot", robot, "--policy", bundle, "--command", 0.5, 0, 0, "--seconds", SECONDS]
-    files = ["--json", result, "--picture", picture]
-    done = subprocess.run(
-        [sys.executable, "-m", "humanoid_rl_ros", "demo", *map(str, options + files)],
-        env=node_environment(),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert picture.read_bytes().startswith(b"\x89PNG")
-    loaded: dict[str, Any] = json.loads(result.read_text())
-    return loaded
+    return demo_result(folder, *options, timeout=300)
 
 
 def _check(result: dict[str, Any]) -> None:
@@ -65,15 +49,7 @@ def test_the_rest_of_the_gallery_walks(name: str, tmp_path: Path) -> None:
 def test_a_policy_that_needs_what_no_sensor_gives_is_refused(tmp_path: Path) -> None:
     robot = zoo.model("playground_t1")
     bundle = zoo.write_bundle("playground_t1", tmp_path / "t1", find_robot(str(robot)).joint_names)
-    done = subprocess.run(
-        [sys.executable, "-m", "humanoid_rl_ros", "demo", "--robot", str(robot), "--policy", str(bundle)],
-        env=node_environment(),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        cwd=tmp_path,
-    )
+    done = run_demo("--robot", robot, "--policy", bundle, timeout=60, cwd=tmp_path)
     assert done.returncode == 2
     assert "base_lin_vel" in done.stderr
     assert "Traceback" not in done.stderr

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,8 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from humanoid_rl_ros.cli.processes import node_environment
+from demo_runs import demo_result
+
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.evaluation import EvaluationSpec, evaluate
 from humanoid_rl_ros.policies.contract import require_contract
@@ -100,20 +98,8 @@ def test_they_stand_pushes_noise_and_other_bodies(shipped: Shipped) -> None:
 
 
 def _demo(shipped: Shipped, folder: Path, command: tuple[float, float, float], seconds: float) -> dict[str, Any]:
-    result = folder / "result.json"
-    options = ["--robot", shipped.robot, "--policy", shipped.policy, "--seconds", str(seconds)]
-    options += ["--command", *map(str, command), "--json", str(result), "--picture", str(folder / "run.png")]
-    done = subprocess.run(
-        [sys.executable, "-m", "humanoid_rl_ros", "demo", *options],
-        env=node_environment(),
-        capture_output=True,
-        text=True,
-        timeout=600,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    loaded: dict[str, Any] = json.loads(result.read_text())
-    return loaded
+    options = ["--robot", shipped.robot, "--policy", shipped.policy, "--seconds", seconds, "--command", *command]
+    return demo_result(folder, *options, timeout=600)
 
 
 def _assert_walked(result: dict[str, Any], command: tuple[float, float, float]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import importlib.metadata
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -18,6 +20,25 @@ class Trainee(Protocol):
         """Collect and update once."""
 
 
+def legged_settings(config: PPOConfig) -> PPOConfig:
+    """What rsl_rl is commonly given for legged robots, in Isaac Lab say, where it differs from a configuration."""
+    return replace(
+        config,
+        steps_per_iteration=24,
+        epochs=5,
+        minibatches=4,
+        actor_hidden=(512, 256, 128),
+        critic_hidden=(512, 256, 128),
+        activation="elu",
+        learning_rate=1e-3,
+        learning_rate_floor=1e-5,
+        learning_rate_ceiling=1e-2,
+        desired_kl=0.01,
+        entropy_coefficient=0.01,
+        initial_std=1.0,
+    )
+
+
 @dataclass(frozen=True)
 class Peer:
     """Another library.
@@ -26,11 +47,13 @@ class Peer:
         title: what it is called.
         distribution: what pip calls it.
         how: how it is set up beside ours.
+        settings: makes what it is given of our own configuration.
     """
 
     title: str
     distribution: str
     how: str
+    settings: Callable[[PPOConfig], PPOConfig] = copy.copy
 
     @property
     def version(self) -> str | None:
@@ -63,27 +86,8 @@ PEERS = {
     "sb3": Peer("Stable-Baselines3", "stable-baselines3", "our batch, our settings"),
     AS_SHIPPED: Peer("Stable-Baselines3", "stable-baselines3", f"{PROCESSES} processes, its defaults"),
     "rsl_rl": Peer("rsl_rl", "rsl-rl-lib", "our batch, our settings"),
-    "rsl_rl_own": Peer("rsl_rl", "rsl-rl-lib", "our batch, legged settings"),
+    "rsl_rl_own": Peer("rsl_rl", "rsl-rl-lib", "our batch, legged settings", legged_settings),
 }
-
-
-def legged_settings(config: PPOConfig) -> PPOConfig:
-    """What rsl_rl is commonly given for legged robots, in Isaac Lab say, where it differs from a configuration."""
-    return replace(
-        config,
-        steps_per_iteration=24,
-        epochs=5,
-        minibatches=4,
-        actor_hidden=(512, 256, 128),
-        critic_hidden=(512, 256, 128),
-        activation="elu",
-        learning_rate=1e-3,
-        learning_rate_floor=1e-5,
-        learning_rate_ceiling=1e-2,
-        desired_kl=0.01,
-        entropy_coefficient=0.01,
-        initial_std=1.0,
-    )
 
 
 def make_peer(name: str, env: BatchEnv, config: PPOConfig, seed: int) -> Trainee:

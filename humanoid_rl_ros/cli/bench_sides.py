@@ -11,7 +11,7 @@ import gymnasium
 
 from humanoid_rl_ros import __version__
 from humanoid_rl_ros.cli.bench_instruments import RecordedPhysics, Stopwatch
-from humanoid_rl_ros.cli.bench_peers import AS_SHIPPED, PEERS, PROCESSES, legged_settings, make_peer
+from humanoid_rl_ros.cli.bench_peers import AS_SHIPPED, PEERS, PROCESSES, make_peer
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
 from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.learning.ppo import PPO
@@ -95,7 +95,7 @@ class PeerSide(Side):
 
     def __init__(self, name: str, env: HumanoidBatch, config: PPOConfig, seed: int) -> None:
         peer = PEERS[name]
-        config = legged_settings(config) if name == "rsl_rl_own" else config
+        config = peer.settings(config)
         super().__init__(peer.title, peer.version or "", peer.how, env, env.n_envs * config.steps_per_iteration)
         self._env = env
         self._learner = make_peer(name, env, config, seed)

@@ -20,7 +20,7 @@ from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.model_file import mujoco, rollout
 from humanoid_rl_ros.simulation.mujoco_backend import DIVERGED_SPEED
 from humanoid_rl_ros.simulation.mujoco_model import prepare
-from humanoid_rl_ros.simulation.standing import find_feet, floor_geoms, lowest, standing_qpos
+from humanoid_rl_ros.simulation.standing import distances, find_feet, floor_geoms, standing_qpos
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
@@ -163,7 +163,7 @@ class BatchSimulation:
         for k, state in enumerate(qpos):
             self._scratch.qpos[:] = state
             mujoco.mj_kinematics(self.model, self._scratch)
-            found[k] = lowest(self.model, self.layout, self._scratch, self._floor_geoms)
+            found[k] = min(distances(self.model, self.layout, self._scratch, self._floor_geoms).values())
         return found
 
     def place(self, which: IndexArray, qpos: FloatArray, qvel: FloatArray) -> None:

@@ -57,7 +57,7 @@ def seated(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData) -> Fl
     """qpos of `data` with the base moved up or down so that the robot just touches the floor [Shape (nq,)]."""
     mujoco.mj_kinematics(model, data)
     qpos = np.array(data.qpos)
-    qpos[place.root_qpos + 2] -= min(distances(model, place, data).values())
+    qpos[place.root_qpos + 2] -= min(distances(model, place, data, floor_geoms(model, place)).values())
     return qpos
 
 
@@ -84,20 +84,10 @@ def floor_geoms(model: mujoco.MjModel, place: ModelLayout) -> list[int]:
     return touching
 
 
-def distances(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData) -> dict[int, float]:
-    """Distance of each of `floor_geoms` from the floor, negative below [m].
-
-    Raises:
-        ModelError: there is none.
-    """
+def distances(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData, geoms: Sequence[int]) -> dict[int, float]:
+    """Distance of each of some geoms from the floor, negative below [m]."""
     floor = place.floor
-    return {g: mujoco.mj_geomDistance(model, data, floor, g, _FAR, None) for g in floor_geoms(model, place)}
-
-
-def lowest(model: mujoco.MjModel, place: ModelLayout, data: mujoco.MjData, geoms: Sequence[int]) -> float:
-    """Distance from the floor of the lowest of some geoms, negative below [m]."""
-    floor = place.floor
-    return float(min(mujoco.mj_geomDistance(model, data, floor, g, _FAR, None) for g in geoms))
+    return {g: mujoco.mj_geomDistance(model, data, floor, g, _FAR, None) for g in geoms}
 
 
 def find_feet(model: mujoco.MjModel, place: ModelLayout) -> Feet:
@@ -110,7 +100,7 @@ def find_feet(model: mujoco.MjModel, place: ModelLayout) -> Feet:
     data = mujoco.MjData(model)
     data.qpos[:] = model.key(STAND_KEY).qpos
     mujoco.mj_kinematics(model, data)
-    gap = distances(model, place, data)
+    gap = distances(model, place, data, floor_geoms(model, place))
     bodies: list[int] = []
     for height in _FOOT_HEIGHTS:
         low = _rigid_parts(model, [int(model.geom_bodyid[g]) for g, d in gap.items() if d <= height])

@@ -21,7 +21,9 @@ import yaml
 pytest.importorskip("torch")  # the `train` extra brings it
 pytest.importorskip("mujoco")
 
+import run_folders
 import torch
+from run_folders import same
 from typer.testing import CliRunner
 
 from humanoid_rl_ros.cli import train as train_module
@@ -48,20 +50,7 @@ def words(folder: Path, iterations: int, *more: str, small: bool = True) -> list
 
 
 def checkpoint(folder: Path, iterations: int) -> Path:
-    return folder / "checkpoints" / checkpoint_name(iterations * PER_ITERATION)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two states are the same to the bit, the times that things took apart."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, np.ndarray):
-        return bool(np.array_equal(one, other, equal_nan=True))
-    if isinstance(one, dict):
-        return set(one) == set(other) and all(same(one[key], other[key]) for key in one if key != "seconds")
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
+    return run_folders.checkpoint(folder, iterations * PER_ITERATION)
 
 
 @pytest.fixture(scope="module")

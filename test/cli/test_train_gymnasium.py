@@ -18,13 +18,14 @@ pytest.importorskip("mujoco")
 pytest.importorskip("imageio")
 
 import gymnasium
-import torch
+import run_folders
+from run_folders import same
 from typer.testing import CliRunner
 
 from humanoid_rl_ros.cli.main import app
 from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
-from humanoid_rl_ros.learning.checkpoint import checkpoint_name, load_checkpoint
+from humanoid_rl_ros.learning.checkpoint import load_checkpoint
 from humanoid_rl_ros.learning.metrics_file import read_metrics
 from humanoid_rl_ros.learning.run_folder import RunRecord
 
@@ -48,20 +49,7 @@ def words(algorithm: str, task: str, folder: Path, iterations: int, *more: str) 
 
 
 def checkpoint(folder: Path, iterations: int) -> Path:
-    return folder / "checkpoints" / checkpoint_name(iterations * PER_ITERATION)
-
-
-def same(one: Any, other: Any) -> bool:
-    """Whether two states are the same to the bit."""
-    if isinstance(one, torch.Tensor):
-        return torch.equal(one, other)
-    if isinstance(one, np.ndarray):
-        return bool(np.array_equal(one, other, equal_nan=True))
-    if isinstance(one, dict):
-        return set(one) == set(other) and all(same(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(same, one, other))
-    return bool(one == other)
+    return run_folders.checkpoint(folder, iterations * PER_ITERATION)
 
 
 def invoke(arguments: list[str]) -> str:

@@ -1,0 +1,29 @@
+"""What tests of training ask of a run's folder, and of the states in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from humanoid_rl_ros.learning.checkpoint import checkpoint_name
+
+
+def checkpoint(folder: Path, steps: int) -> Path:
+    """The checkpoint of a run after so many steps."""
+    return folder / "checkpoints" / checkpoint_name(steps)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two states are the same to the bit, the times that things took apart."""
+    if isinstance(one, torch.Tensor):
+        return torch.equal(one, other)
+    if isinstance(one, np.ndarray):
+        return bool(np.array_equal(one, other, equal_nan=True))
+    if isinstance(one, dict):
+        return set(one) == set(other) and all(same(one[key], other[key]) for key in one if key != "seconds")
+    if isinstance(one, list | tuple):
+        return len(one) == len(other) and all(map(same, one, other))
+    return bool(one == other)
