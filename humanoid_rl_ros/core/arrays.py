@@ -12,6 +12,9 @@ Float32Array: TypeAlias = NDArray[np.float32]
 IndexArray: TypeAlias = NDArray[np.intp]
 BoolArray: TypeAlias = NDArray[np.bool_]
 
+EVERYONE = slice(None)
+"""The rows of all robots of a batch."""
+
 
 def frozen(values: ArrayLike) -> FloatArray:
     """A read-only float64 array that nobody else can write: a copy, unless it is one already."""

@@ -119,13 +119,13 @@ class _BoundBlock:
             self.frames[which] = 0.0
             self.empty |= which
 
-    def frame(self, inputs: ObservationInput) -> FloatArray:
+    def frame(self, inputs: ObservationInput, rows: IndexArray | None) -> FloatArray:
         """The terms now [Shape (..., frame_width)].
 
         Raises:
             StateError: a term is NaN, Inf or too large; names it.
         """
-        frame = np.empty((*self._batch_shape, self.frame_width))
+        frame = np.empty((*(self._batch_shape if rows is None else rows.shape), self.frame_width))
         for term, start, stop in self._slices():
             frame[..., start:stop] = term.raw(inputs)
         with np.errstate(over="ignore", invalid="ignore"):
@@ -147,35 +147,21 @@ class _BoundBlock:
             if not np.abs(frame[..., start:stop]).max(initial=0.0) <= LARGEST:
                 raise StateError(f"observation term '{term.name}' is too large for the network's float32")
 
-    def stacked(self, frame: FloatArray, which: BoolArray | None) -> FloatArray:
-        """The block with this frame as its newest, which it remembers of all robots or of some [Shape (..., width)]."""
+    def stacked(self, frame: FloatArray, rows: IndexArray | None) -> FloatArray:
+        """The block with this frame as its newest, which it remembers [Shape (..., width)]."""
         if self.history is None:
             return frame
-        if which is None:
-            return self._remember(frame, self.history)
-        frames, empty = self.frames.copy(), self.empty.copy()
-        stacked = self._remember(frame, self.history)
-        self.frames = np.where(which[..., None, None], self.frames, frames)
-        self.empty = np.where(which, self.empty, empty)
+        here = ... if rows is None else rows
+        frames, empty = self.frames[here], self.empty[here]
+        if self.history.first_fill == "first_frame" and empty.any():
+            frames = np.where(empty[..., None, None], frame[..., None, :], frames)
+        newest = np.concatenate([frames[..., 1:, :], frame[..., None, :]], axis=-2)
+        stacked = self._stack(newest if self.history.include_current else frames, self.history)
+        self.frames[here], self.empty[here] = newest, False
         return stacked
 
-    def _remember(self, frame: FloatArray, history: HistorySpec) -> FloatArray:
-        if history.first_fill == "first_frame" and self.empty.any():
-            self.frames = np.where(self.empty[..., None, None], frame[..., None, :], self.frames)
-        self.empty[...] = False
-        if history.include_current:
-            self._push(frame)
-            return self._stack(history)
-        stacked = self._stack(history)
-        self._push(frame)
-        return stacked
-
-    def _push(self, frame: FloatArray) -> None:
-        self.frames[..., :-1, :] = self.frames[..., 1:, :]
-        self.frames[..., -1, :] = frame
-
-    def _stack(self, history: HistorySpec) -> FloatArray:
-        frames = self.frames if history.order == "oldest_first" else self.frames[..., ::-1, :]
+    def _stack(self, frames: FloatArray, history: HistorySpec) -> FloatArray:
+        frames = frames if history.order == "oldest_first" else frames[..., ::-1, :]
         batch = frames.shape[:-2]
         if history.layout == "time_major":
             return frames.reshape((*batch, self.width)).copy()
@@ -226,13 +212,13 @@ class ObservationBuilder:
         for block in self._blocks:
             block.reset(which)
 
-    def build(self, inputs: ObservationInput, which: BoolArray | None = None) -> Float32Array:
+    def build(self, inputs: ObservationInput, rows: IndexArray | None = None) -> Float32Array:
         """The vector of this control step; call once a step, it advances the history.
 
         Args:
             inputs: state, command, last action and gait clock.
-            which: robots whose history advances; the rows of the others are of no use. All by default
-                [Shape batch_shape].
+            rows: the robots of a batch that the inputs are of, all by default; nothing advances for the others
+                [Shape (k,)].
 
         Returns:
             What the network sees [Shape (..., size); float32].
@@ -241,8 +227,8 @@ class ObservationBuilder:
             StateError: a term is NaN, Inf or too large; names it. Nothing is remembered of this step then.
         """
         # All frames before the first is remembered: a refused measurement must not stay in a history.
-        frames = [block.frame(inputs) for block in self._blocks]
-        stacked = [block.stacked(frame, which) for block, frame in zip(self._blocks, frames, strict=True)]
+        frames = [block.frame(inputs, rows) for block in self._blocks]
+        stacked = [block.stacked(frame, rows) for block, frame in zip(self._blocks, frames, strict=True)]
         vector = stacked[0] if len(stacked) == 1 else np.concatenate(stacked, axis=-1)
         if self.spec.clip is not None:
             vector = np.clip(vector, *self.spec.clip)

@@ -10,7 +10,7 @@ import numpy as np
 
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.core.action import ActionProcessor
-from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray, IndexArray
+from humanoid_rl_ros.core.arrays import EVERYONE, BoolArray, Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.controller import PDGains
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.gait import GaitClock
@@ -18,7 +18,6 @@ from humanoid_rl_ros.core.joints import indices_of
 from humanoid_rl_ros.core.observation import ObservationBuilder
 from humanoid_rl_ros.core.observation_terms import ObservationInput
 from humanoid_rl_ros.core.robot import ImuSpec, RobotSpec
-from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.envs.batch_env import BatchMirror, BatchObservation, BatchStep
 from humanoid_rl_ros.envs.commands import CommandSampler
 from humanoid_rl_ros.envs.curriculum import Curriculum
@@ -35,8 +34,6 @@ from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.truth import Truth
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, unvaried
-
-_NO_PHASE = np.zeros(0)
 
 
 class HumanoidBatch:
@@ -197,12 +194,7 @@ class HumanoidBatch:
         self._start(anew)
         if self.task.episode.random_first and self._auto_reset:
             self._log.steps[:] = self._rng.integers(0, self._longest, self._n)
-        return self._observe(true_state(self.simulation), anew)
-
-    def restart(self, which: BoolArray) -> BatchObservation:
-        """Start some robots anew; the rows of the others are of no use [Shape (n,)]."""
-        self._start(which)
-        return self._observe(true_state(self.simulation), which)
+        return self._observe()
 
     def step(self, action: Float32Array) -> BatchStep:
         """See `BatchEnv.step`."""
@@ -236,15 +228,15 @@ class HumanoidBatch:
         if self._gait is not None:
             self._gait.advance(self._commands.command)
         self._replace_commands()
-        final = self._observe(true_state(simulation), None)
+        final = self._observe()
         observation = final
-        self._end(np.flatnonzero(done), step.fallen, diverged)
-        if self._auto_reset and done.any():
+        ended = np.flatnonzero(done)
+        self._end(ended, step.fallen, diverged)
+        if self._auto_reset and ended.size:
             self._start(done)
-            fresh = self._observe(true_state(simulation), done)
-            observation = BatchObservation(
-                np.where(done[:, None], fresh.policy, final.policy), np.where(done[:, None], fresh.critic, final.critic)
-            )
+            observation = BatchObservation(final.policy.copy(), final.critic.copy())
+            first = self._observe(ended)
+            observation.policy[ended], observation.critic[ended] = first.policy, first.critic
         return BatchStep(observation, terms.sum(axis=1), step.fallen, truncated, final)
 
     def statistics(self) -> dict[str, float]:
@@ -308,17 +300,19 @@ class HumanoidBatch:
     def _identity(self) -> str:
         return f"{self._n} x {self.robot.name} at {self.task.name} with {self.robot.n_joints} joints"
 
-    def _observe(self, truth: RobotState, which: BoolArray | None) -> BatchObservation:
-        """What actor and critic see; `which` robots' histories advance."""
-        command = self._commands.command
-        sine, cosine = self._gait.sine_cosine(command) if self._gait else (_NO_PHASE, _NO_PHASE)
-        measured = measured_state(truth, self._draws, self._curriculum.level["disturbances"], self._rng)
-        last = self._action.last_action
-        policy = self._builder.build(ObservationInput(measured, command, last, sine, cosine), which)
-        critic = self._critic_builder.build(ObservationInput(truth, command, last, sine, cosine), which)
-        return BatchObservation(
-            policy, np.concatenate([critic, privileged(self.simulation, self._draws, self._truth)], axis=1)
-        )
+    def _observe(self, rows: IndexArray | None = None) -> BatchObservation:
+        """What actor and critic of all robots see, or of some, whose histories alone advance [Shape (k,)]."""
+        here = EVERYONE if rows is None else rows
+        command, last = self._commands.command[here], self._action.last_action[here]
+        clock = self._gait.sine_cosine(self._commands.command) if self._gait else (np.zeros((self._n, 0)),) * 2
+        sine, cosine = (of_all[here] for of_all in clock)
+        truth = true_state(self.simulation, here)
+        level = self._curriculum.level["disturbances"]
+        measured = measured_state(truth, self._draws, level, self._rng, here)
+        policy = self._builder.build(ObservationInput(measured, command, last, sine, cosine), rows)
+        critic = self._critic_builder.build(ObservationInput(truth, command, last, sine, cosine), rows)
+        more = privileged(self.simulation, self._draws, self._truth, here)
+        return BatchObservation(policy, np.concatenate([critic, more], axis=1))
 
     def _replace_commands(self) -> None:
         if self._held_command is not None:

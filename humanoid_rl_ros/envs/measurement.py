@@ -4,42 +4,49 @@ from __future__ import annotations
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.arrays import EVERYONE, FloatArray, IndexArray
 from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.envs.randomisation import EpisodeDraws, RandomisationSpec, tilted
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 
-def true_state(simulation: BatchSimulation) -> RobotState:
-    """The state of all robots as ideal sensors would give it, base velocity included."""
-    imu = simulation.imu()
+def true_state(simulation: BatchSimulation, rows: IndexArray | slice = EVERYONE) -> RobotState:
+    """The state as ideal sensors would give it, base velocity included, of all robots or of some rows [Shape (k,)]."""
+    imu = simulation.imu(rows)
     return RobotState(
         stamp_ns=0,
-        joint_position=simulation.joint_position,
-        joint_velocity=simulation.joint_velocity,
+        joint_position=simulation.joint_position[rows],
+        joint_velocity=simulation.joint_velocity[rows],
         orientation=imu.orientation,
         angular_velocity=imu.angular_velocity,
-        linear_acceleration=simulation.accelerometer,
+        linear_acceleration=simulation.accelerometer[rows],
         base_linear_velocity=imu.linear_velocity,
     )
 
 
-def measured_state(truth: RobotState, draws: EpisodeDraws, level: float, rng: np.random.Generator) -> RobotState:
+def measured_state(
+    truth: RobotState,
+    draws: EpisodeDraws,
+    level: float,
+    rng: np.random.Generator,
+    rows: IndexArray | slice = EVERYONE,
+) -> RobotState:
     """The state as this episode's sensors give it: constant errors, and noise drawn anew.
 
     Args:
-        truth: of all robots.
-        draws: the constant errors.
+        truth: of these robots.
+        draws: the constant errors of all robots.
         level: factor on the noise.
-        rng: the source of chance; not touched where the task has no noise.
+        rng: the source of chance, of which every robot takes its share; not touched where the task has no noise.
+        rows: the robots [Shape (k,)].
     """
     spec = draws.spec
-    tilt = draws.imu_tilt
-    position = truth.joint_position + draws.encoder_offset
+    tilt = draws.imu_tilt[rows]
+    position = truth.joint_position + draws.encoder_offset[rows]
     velocity, gyro = truth.joint_velocity, truth.angular_velocity
     if spec.noisy:
-        n, joints = position.shape
-        noise = _uniform(rng, (n, 2 * joints + 5))
+        n, joints = draws.encoder_offset.shape
+        noise = _uniform(rng, (n, 2 * joints + 5))[rows]
         position = position + level * spec.position_noise * noise[:, :joints]
         velocity = velocity + level * spec.velocity_noise * noise[:, joints : 2 * joints]
         gyro = gyro + level * spec.gyro_noise * noise[:, 2 * joints : 2 * joints + 3]

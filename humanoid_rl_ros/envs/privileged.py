@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import Float32Array
+from humanoid_rl_ros.core.arrays import EVERYONE, Float32Array, IndexArray
 from humanoid_rl_ros.core.mirror import Mirroring, mirror_action, partners
 from humanoid_rl_ros.core.observation_mirror import mirror_observation
 from humanoid_rl_ros.core.observation_spec import ObservationSpec
@@ -26,14 +26,17 @@ def privileged_size(n_feet: int) -> int:
     return _N_BODY + 2 * n_feet
 
 
-def privileged(simulation: BatchSimulation, draws: EpisodeDraws, truth: Truth) -> Float32Array:
-    """What no sensor tells, in units in which it is about 1 [Shape (n, privileged_size)]."""
+def privileged(
+    simulation: BatchSimulation, draws: EpisodeDraws, truth: Truth, rows: IndexArray | slice = EVERYONE
+) -> Float32Array:
+    """What no sensor tells, in units in which it is about 1, of all robots or of some rows [Shape (k, size)]."""
     sensors = simulation.sensors
     friction = np.where(np.isnan(draws.friction), 1.0, draws.friction)
     body = [simulation.base_height - truth.nominal_height, friction, draws.mass - 1.0, *(10.0 * draws.centre_of_mass.T)]
     body += [draws.delay / simulation.substeps, *truth.mean_velocity.T]
-    feet = [sensors.foot_force > _CONTACT_FORCE, 10.0 * (sensors.foot_position[:, :, 2] - sensors.standing_height)]
-    return np.concatenate([np.stack(body, axis=1), *feet], axis=1).astype(np.float32)
+    foot_height = sensors.foot_position[rows, :, 2] - sensors.standing_height
+    feet = [sensors.foot_force[rows] > _CONTACT_FORCE, 10.0 * foot_height]
+    return np.concatenate([np.stack(body, axis=1)[rows], *feet], axis=1).astype(np.float32)
 
 
 def batch_mirror(simulation: BatchSimulation, contract: PolicyBundle, critic: ObservationSpec) -> BatchMirror:

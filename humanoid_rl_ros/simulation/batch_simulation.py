@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import BoolArray, FloatArray, IndexArray
+from humanoid_rl_ros.core.arrays import EVERYONE, BoolArray, FloatArray, IndexArray
 from humanoid_rl_ros.core.controller import PDGains
 from humanoid_rl_ros.core.errors import ConfigError, ModelError
 from humanoid_rl_ros.core.robot import RobotSpec
@@ -153,9 +153,9 @@ class BatchSimulation:
         """Of the root body's origin above the floor [m; Shape (n,)]."""
         return self.base_position[:, 2] - self._floor_height
 
-    def imu(self) -> ImuMotion:
-        """Orientation and velocities of the IMUs now."""
-        return self._imu.motion(self.qpos, self.qvel)
+    def imu(self, rows: IndexArray | slice = EVERYONE) -> ImuMotion:
+        """Orientation and velocities of the IMUs now, of all robots or of some rows [Shape (k,)]."""
+        return self._imu.motion(self.qpos[rows], self.qvel[rows])
 
     def lowest_point(self, qpos: FloatArray) -> FloatArray:
         """How far robots in these states are above the floor, below zero inside it [m; Shape (k, nq) -> (k,)]."""
@@ -182,7 +182,7 @@ class BatchSimulation:
             mujoco.mj_sensorPos(self.model, self._scratch)
             self._readings[row, -1] = self._scratch.sensordata
         level = -np.asarray(self.model.opt.gravity)
-        self.accelerometer[which] = rotate_inverse(self.imu().orientation[which], np.tile(level, (len(which), 1)))
+        self.accelerometer[which] = rotate_inverse(self.imu(which).orientation, np.tile(level, (len(which), 1)))
 
     def step(self, target: FloatArray, *, previous: FloatArray | None = None, delay: IndexArray | None = None) -> None:
         """Advance all robots by one control period.

@@ -428,16 +428,16 @@ def test_some_robots_of_a_batch_take_a_step_alone() -> None:
         _spec(BlockSpec((TermSpec("velocity_commands_angular"),), history)), ROBOT, n_actions=0, batch_shape=(3,)
     )
 
-    def build(turn: float, which: list[bool] | None = None) -> list[list[float]]:
-        inputs = _inputs(np.tile([0.0, 0.0, turn], (3, 1)), np.zeros((3, 0)), batch=(3,))
-        return builder.build(inputs, None if which is None else np.array(which)).tolist()
+    def build(turn: float, rows: list[int] | None = None) -> list[list[float]]:
+        n = 3 if rows is None else len(rows)
+        inputs = _inputs(np.tile([0.0, 0.0, turn], (n, 1)), np.zeros((n, 0)), batch=(n,))
+        return builder.build(inputs, None if rows is None else np.array(rows)).tolist()
 
     assert build(1.0) == [[1.0, 1.0]] * 3
-    second = build(2.0, [True, False, True])
-    assert [second[0], second[2]] == [[1.0, 2.0]] * 2
+    assert build(2.0, [0, 2]) == [[1.0, 2.0]] * 2
     assert build(3.0) == [[2.0, 3.0], [1.0, 3.0], [2.0, 3.0]]
     builder.reset(np.array([False, True, False]))
-    assert build(4.0, [True, False, False])[0] == [3.0, 4.0]
+    assert build(4.0, [0]) == [[3.0, 4.0]]
     assert build(5.0) == [[4.0, 5.0], [5.0, 5.0], [3.0, 5.0]]
 
 

@@ -327,7 +327,7 @@ def test_targets_are_late_by_what_the_critic_is_told(make: Make) -> None:
 
 def test_bodies_are_drawn_for_each_episode_and_told_to_the_critic(make: Make) -> None:
     overrides = {"randomisation": {"friction": [0.3, 0.9], "mass": [0.8, 1.2], "centre_of_mass": 0.05}}
-    batch = make(4, overrides)
+    batch = make(4, overrides, auto_reset=True)
     first = told(batch, batch.reset(3).critic)
     friction, mass = first["friction"], first["mass"]
     assert ((friction >= 0.3) & (friction <= 0.9)).all()
@@ -338,7 +338,11 @@ def test_bodies_are_drawn_for_each_episode_and_told_to_the_critic(make: Make) ->
         batch.step(still(batch))
     weight = batch.simulation.model.body_mass.sum() * 9.81
     np.testing.assert_allclose(batch.simulation.sensors.foot_force.sum(axis=1), (1.0 + mass) * weight, rtol=0.25)
-    again = told(batch, batch.restart(np.array([False, True, False, False])).critic)["friction"]
+    batch.simulation.qpos[1, 2] = 0.0  # the second robot falls
+    step = batch.step(still(batch))
+    assert step.terminated.tolist() == [False, True, False, False]
+    np.testing.assert_array_equal(told(batch, step.final.critic)["friction"], friction)
+    again = told(batch, step.observation.critic)["friction"]
     np.testing.assert_array_equal(again[[0, 2, 3]], friction[[0, 2, 3]])
     assert again[1] != friction[1]
 
