@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
-from humanoid_rl_ros.core.rotations import from_axis_angle, multiply
+from humanoid_rl_ros.core.rotations import from_axis_angle, multiply, projected_gravity
 from humanoid_rl_ros.envs.randomisation import RandomisationSpec
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
@@ -14,6 +14,8 @@ _CLEARANCE = 0.02
 _DROP_HEIGHT = 0.25
 _SETTLE_TIME = 2.0
 _JOINT_SPREAD = 0.5
+# Cosine of the angle by which a robot may have tipped from the side it was dropped on.
+_ON_ITS_SIDE = 0.8
 LYING = {
     "prone": from_axis_angle(np.array([0.0, 1.0, 0.0]), np.pi / 2),
     "supine": from_axis_angle(np.array([0.0, 1.0, 0.0]), -np.pi / 2),
@@ -31,8 +33,9 @@ def lying_states(simulation: BatchSimulation, start_position: FloatArray, rng: n
         rng: the source of chance.
 
     Returns:
-        Settled generalised positions [Shape (n, nq)]; dropped prone, supine, on the left, on the right by turns. Most
-        of those on a side roll over.
+        Generalised positions [Shape (n, nq)]; prone, supine, on the left, on the right by turns. They are settled, or,
+        of those that roll over, what they were when they last lay where they were dropped: most robots do not stay on
+        a narrow side by themselves.
     """
     n, place, robot = simulation.n, simulation.layout, simulation.robot
     qpos = np.tile(simulation.initial_qpos, (n, 1))
@@ -46,11 +49,17 @@ def lying_states(simulation: BatchSimulation, start_position: FloatArray, rng: n
         qpos[i, place.root_qpos + 3 : place.root_qpos + 7] = multiply(turn, sides[i % len(sides)])
     qpos[:, place.root_qpos + 2] = _DROP_HEIGHT
     simulation.place(np.arange(n), qpos, np.zeros((n, simulation.model.nv)))
+    down = projected_gravity(np.stack(sides))[np.arange(n) % len(sides)]
+    found = qpos.copy()
     for _ in range(round(_SETTLE_TIME / (simulation.timestep * simulation.substeps))):
         simulation.step(target)
         broken = np.flatnonzero(simulation.diverged())
         simulation.place(broken, qpos[broken], np.zeros((len(broken), simulation.model.nv)))
-    return simulation.qpos.copy()
+        on_it = (projected_gravity(simulation.base_orientation) * down).sum(axis=1) > _ON_ITS_SIDE
+        found[on_it] = simulation.qpos[on_it]
+    # Some were in the air when they turned.
+    found[:, place.root_qpos + 2] -= np.maximum(simulation.lowest_point(found), 0.0)
+    return found
 
 
 def standing_states(
