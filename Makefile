@@ -54,7 +54,7 @@ pip := $(BIN)/python -m pip install --quiet
 old_build := rm -rf build/lib build/bdist.*
 
 help:
-	@echo 'make demo       see a humanoid balance under ROS 2 (installs into .venv the first time)'
+	@echo 'make demo       see a humanoid walk under ROS 2 (installs into .venv the first time)'
 	@echo 'make test       every test but the slow ones; make test-slow: those'
 	@echo 'make lint       style, types and import contracts'
 	@echo 'make bench      latency of the control path'
