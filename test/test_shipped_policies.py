@@ -19,21 +19,21 @@ from humanoid_rl_ros.policies.onnx_policy import OnnxPolicy
 from humanoid_rl_ros.resources import default_policy, find_policy, find_robot, policy_names
 
 COMMANDS = ((0.5, 0.0, 0.0), (0.0, 0.2, 0.0), (0.0, 0.0, 0.5), (-0.3, 0.0, 0.0), (0.0, 0.0, 0.0))
+PUSH = 0.4  # m/s
 
 
 @dataclass(frozen=True)
 class Shipped:
-    """A policy, the robot it is for, the task it was trained on, and the pushes it stands [m/s]."""
+    """A policy, the robot it is for, and the task it was trained on."""
 
     policy: str
     robot: str
     task: str
-    push: float = 0.4
     commands: tuple[tuple[float, float, float], ...] = COMMANDS
 
 
 WALKERS = [Shipped("walk", "reference", "walk"), Shipped("walk_g1", "g1", "walk")]
-TRAINED = [*WALKERS, Shipped("stand_sac", "reference", "stand", push=0.2, commands=COMMANDS[4:])]
+TRAINED = [*WALKERS, Shipped("stand_sac", "reference", "stand", commands=COMMANDS[4:])]
 
 
 def _robot(shipped: Shipped) -> Any:
@@ -87,7 +87,7 @@ def test_they_stand_pushes_noise_and_other_bodies(shipped: Shipped) -> None:
         shipped.commands,
         repeats=4,
         seconds=9.0,
-        push_speed=shipped.push,
+        push_speed=PUSH,
         push_period=2.0,
         friction=(0.4, 1.2),
         mass=(0.9, 1.1),
@@ -127,7 +127,7 @@ def test_a_minute_through_the_graph(shipped: Shipped, command: tuple[float, floa
 @pytest.mark.slow
 @pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
 def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
-    for push, seed in ((0.0, 1), (shipped.push, 2)):
+    for push, seed in ((0.0, 1), (PUSH, 2)):
         spec = EvaluationSpec(
             shipped.commands,
             repeats=16,
