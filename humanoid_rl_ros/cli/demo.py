@@ -28,6 +28,7 @@ REFRESH_S = 0.1
 FACTOR_PERIOD_S = 2.0  # over which the real-time factor is shown
 PLAIN_PERIOD_S = 2.0
 DIAGNOSTICS_PERIOD_S = 0.25
+LAST_WORD_TIMEOUT_S = 5.0  # a short run may be over before the nodes have found each other
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,7 @@ def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View) -> No
             raise ProcessError(f"nothing moves after {limit:g} s: {_why_nothing_moves(observer, processes)}")
     ended = time.monotonic()
     # The last counters: every node reports once more.
-    while time.monotonic() < ended + 4.0 * DIAGNOSTICS_PERIOD_S:
+    while time.monotonic() < ended + LAST_WORD_TIMEOUT_S:
         observer.spin(0.05)
         if all(observer.diagnostics_seen.get(name, 0.0) > ended for name in ("policy_node", "safety_monitor")):
             break
