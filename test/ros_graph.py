@@ -292,7 +292,7 @@ class FakeRobot:
         """The commands that carry a stamp."""
         return [m for m in self.commands if stamp_to_ns(m.header.stamp) == stamp_ns]
 
-    def ask(self, stamp_ns: int, frame: str = topics.ACTIVE, **changes: Any) -> list[float]:
+    def ask(self, stamp_ns: int, frame: str = "ACTIVE", **changes: Any) -> list[float]:
         """Measure, and wait for the command that answers in a safety state."""
         before = len(self.commands)
         self.measure(stamp_ns, **changes)

@@ -72,6 +72,7 @@ class PolicyBehaviour:
         self._due_ns = 0
         self._previous_ns: int | None = None
         self.last_step: ControlStep | None = None
+        self.last_target: JointTarget | None = None
         self.steps = 0
         self.late_steps = 0
 
@@ -85,8 +86,13 @@ class PolicyBehaviour:
         """The pose the policy starts from: its default pose, and the held joints' [rad; Shape (n,)]."""
         return self._pose
 
-    def enter(self, state: RobotState) -> None:
-        """Forget everything (history, last action, clock, recurrent state, filters) and start at this state."""
+    def enter(self, state: RobotState, *, blend: float | None = None) -> None:
+        """Forget everything (history, last action, clock, recurrent state, filters) and start at this state.
+
+        Args:
+            state: the first to be answered.
+            blend: time to take over from its pose [s]; None for that of the behaviour.
+        """
         self._network.reset()
         self._observation.reset()
         self._action.reset()
@@ -94,10 +100,10 @@ class PolicyBehaviour:
         self._pd.reset()
         if self._gait is not None:
             self._gait.reset()
-        self._blend.enter(state)
+        self._blend.enter(state, blend)
         self._due_ns = state.stamp_ns
         self._previous_ns = None
-        self.last_step = None
+        self.last_step = self.last_target = None
         self._entered = True
 
     @property
@@ -141,8 +147,8 @@ class PolicyBehaviour:
         if self.last_step is None or state.stamp_ns >= self._due_ns - min(interval_ns, self._period_ns) // 2:
             self._step(state, command)
         assert self.last_step is not None
-        target = self._blend.apply(self.last_step.target, state.stamp_ns)
-        return JointEffort(state.stamp_ns, self._pd.effort(target, state))
+        self.last_target = self._blend.apply(self.last_step.target, state.stamp_ns)
+        return JointEffort(state.stamp_ns, self._pd.effort(self.last_target, state))
 
     def _step(self, state: RobotState, command: VelocityCommand) -> None:
         late_ns = state.stamp_ns - self._due_ns

@@ -28,6 +28,7 @@ from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.base import make_executor
 from humanoid_rl_ros.nodes.quality import qos
 from humanoid_rl_ros.resources import find_robot, share_folder
+from humanoid_rl_ros.safety.status import SafetyState
 
 START_TIMEOUT_S = 20.0
 SETTLE_S = 1.0
@@ -173,7 +174,7 @@ def _measure(source: _Source, chain: str, rate: int, seconds: float, folder: Pat
 
         def ready() -> bool:
             processes.check()
-            return bool(source.answered) and (chain == "echo" or source.safety_state == topics.ACTIVE)
+            return bool(source.answered) and (chain == "echo" or source.safety_state == SafetyState.ACTIVE.value)
 
         source.run(rate, START_TIMEOUT_S, ready)
         if not ready():

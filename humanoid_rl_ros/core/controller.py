@@ -103,14 +103,13 @@ class EntryBlend:
     """
 
     def __init__(self, duration: float) -> None:
-        if not (np.isfinite(duration) and duration >= 0.0):
-            raise ConfigError(f"blend time must be finite and at least 0 s, found {duration}")
-        self._duration_ns = round(duration * 1e9)
+        self._usual_ns = self._duration_ns = _blend_ns(duration)
         self._start_ns = 0
         self._pose: FloatArray | None = None
 
-    def enter(self, state: RobotState) -> None:
-        """Start from this measured state."""
+    def enter(self, state: RobotState, duration: float | None = None) -> None:
+        """Start from this measured state, for another duration where one is given [s]."""
+        self._duration_ns = self._usual_ns if duration is None else _blend_ns(duration)
         self._start_ns = state.stamp_ns
         self._pose = state.joint_position
 
@@ -128,3 +127,9 @@ class EntryBlend:
             return target
         position = self._pose + weight * (target.position - self._pose)
         return JointTarget(position, weight * target.feedforward_effort)
+
+
+def _blend_ns(duration: float) -> int:
+    if not (np.isfinite(duration) and duration >= 0.0):
+        raise ConfigError(f"blend time must be finite and at least 0 s, found {duration}")
+    return round(duration * 1e9)

@@ -23,7 +23,17 @@ class ContractError(HumanoidError):
 
 
 class StateError(HumanoidError):
-    """A measured state is unusable; no effort may be computed from it."""
+    """A measured state is unusable; no effort may be computed from it.
+
+    Args:
+        text: one line for people.
+        code: what is wrong, short and stable for machines: ``malformed``, ``non_finite``, ``wrong_joints``,
+            ``clock_jump``.
+    """
+
+    def __init__(self, text: str, code: str = "malformed") -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class PolicyError(HumanoidError):

@@ -80,16 +80,18 @@ class JointMatcher:
     def _match(self, names: list[str]) -> IndexArray:
         twice = repeated_name(names)
         if twice is not None:
-            raise StateError(f"joint '{twice}' is listed twice")
+            raise StateError(f"joint '{twice}' is listed twice", "wrong_joints")
         found = set(names)
         missing = [j for j in self.joints if j not in found]
         extra = [n for n in names if n not in self.joints and n not in self._ignored]
         if missing and extra:
-            raise StateError(f"joint '{missing[0]}' is missing and '{extra[0]}' is unknown{_more(missing, extra)}")
+            text = f"joint '{missing[0]}' is missing and '{extra[0]}' is unknown{_more(missing, extra)}"
+            raise StateError(text, "wrong_joints")
         if missing:
-            raise StateError(f"joint '{missing[0]}' is missing{_more(missing)}")
+            raise StateError(f"joint '{missing[0]}' is missing{_more(missing)}", "wrong_joints")
         if extra:
-            raise StateError(f"joint '{extra[0]}' is unknown{_more(extra)}; {did_you_mean(extra[0], self.joints)}")
+            text = f"joint '{extra[0]}' is unknown{_more(extra)}; {did_you_mean(extra[0], self.joints)}"
+            raise StateError(text, "wrong_joints")
         position = {name: i for i, name in enumerate(names)}
         return np.array([position[j] for j in self.joints], dtype=np.intp)
 

@@ -54,7 +54,8 @@ class StatePairing:
         if self._last_stamp_ns is not None and sample.stamp_ns < self._last_stamp_ns and not self._clock_may_reset:
             raise StateError(
                 f"stamp of the joint state went back from {self._last_stamp_ns * 1e-9:.6f} "
-                f"to {sample.stamp_ns * 1e-9:.6f} s"
+                f"to {sample.stamp_ns * 1e-9:.6f} s",
+                "clock_jump",
             )
         self._joints = sample
         return self._pair()
@@ -67,7 +68,8 @@ class StatePairing:
         """
         if self._imu is not None and sample.stamp_ns < self._imu.stamp_ns and not self._clock_may_reset:
             raise StateError(
-                f"stamp of the IMU went back from {self._imu.stamp_ns * 1e-9:.6f} to {sample.stamp_ns * 1e-9:.6f} s"
+                f"stamp of the IMU went back from {self._imu.stamp_ns * 1e-9:.6f} to {sample.stamp_ns * 1e-9:.6f} s",
+                "clock_jump",
             )
         self._imu = sample
         return self._pair() if self._exact else None

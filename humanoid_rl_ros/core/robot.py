@@ -28,6 +28,7 @@ class JointSpec:
         lower, upper: mechanical range [rad]; ±inf where there is none.
         effort_limit: largest effort of the actuator [N·m].
         velocity_limit: largest speed [rad/s]; inf where unknown.
+        continuous_effort: effort that the actuator can give for ever [N·m]; None where unknown.
         default_position: the pose the robot stands in [rad].
         kp, kd: gains that hold the default pose [N·m/rad], [N·m·s/rad].
         armature: rotor inertia seen at the joint, for simulation [kg·m²].
@@ -46,6 +47,7 @@ class JointSpec:
     armature: float = 0.0
     damping: float = 0.0
     friction: float = 0.0
+    continuous_effort: float | None = None
 
     def __post_init__(self) -> None:
         where = f"joint '{self.name}'"
@@ -63,6 +65,11 @@ class JointSpec:
                 raise ConfigError(f"{where}: {name} must be above 0, found {getattr(self, name):g}")
         if not math.isfinite(self.effort_limit):
             raise ConfigError(f"{where}: effort_limit must be finite")
+        if self.continuous_effort is not None and not 0.0 < self.continuous_effort <= self.effort_limit:
+            raise ConfigError(
+                f"{where}: continuous_effort must be above 0 and at most effort_limit {self.effort_limit:g}, "
+                f"found {self.continuous_effort:g}"
+            )
         for name in ("kp", "kd", "armature", "damping", "friction"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0.0):
@@ -233,6 +240,7 @@ def _joint(section: Section, name: str) -> JointSpec:
         "armature": section.number("armature", 0.0),
         "damping": section.number("damping", 0.0),
         "friction": section.number("friction", 0.0),
+        "continuous_effort": section.number("continuous_effort") if "continuous_effort" in section else None,
     }
     section.finish()
     try:
@@ -276,6 +284,8 @@ def dump_robot(robot: RobotSpec, *, comment: str = "") -> str:
         if math.isfinite(joint.lower) or math.isfinite(joint.upper):
             entry["limits"] = [joint.lower, joint.upper]
         entry["effort"] = joint.effort_limit
+        if joint.continuous_effort is not None:
+            entry["continuous_effort"] = joint.continuous_effort
         if math.isfinite(joint.velocity_limit):
             entry["velocity"] = joint.velocity_limit
         entry |= {"default": joint.default_position, "kp": joint.kp, "kd": joint.kd}

@@ -42,7 +42,7 @@ def _named(values: FloatArray, names: Sequence[str], permutation: IndexArray, wh
     ordered.setflags(write=False)  # nobody else has it: the state need not copy it
     if not np.isfinite(ordered).all():
         bad = permutation[int(np.flatnonzero(~np.isfinite(ordered))[0])]
-        raise StateError(f"{what} of joint '{names[bad]}' is {values[bad]}")
+        raise StateError(f"{what} of joint '{names[bad]}' is {values[bad]}", "non_finite")
     return ordered
 
 
@@ -80,6 +80,20 @@ def effort_of(message: RawJointState, matcher: JointMatcher) -> JointEffort:
     return JointEffort(message.stamp_ns, values[permutation])
 
 
+def target_of(message: RawJointState, matcher: JointMatcher) -> FloatArray | None:
+    """The positions that an effort is to reach, in the robot's order [rad; Shape (n,)]; None where it says none.
+
+    Raises:
+        StateError: there are some, but not one for each joint.
+    """
+    values = message.position
+    if values.size == 0:
+        return None
+    if values.size != len(message.name):
+        raise StateError(f"joint effort has {len(message.name)} names but {values.size} target positions")
+    return np.asarray(values[matcher.permutation(message.name)])
+
+
 def imu_sample(message: RawImu) -> ImuSample:
     """Orientation, rates and acceleration.
 
@@ -98,7 +112,7 @@ def imu_sample(message: RawImu) -> ImuSample:
     if not np.isfinite(values).all():
         names = ("orientation", "angular_velocity", "linear_acceleration")
         first = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise StateError(f"IMU {names[0 if first < 4 else 1 if first < 7 else 2]} is not finite")
+        raise StateError(f"IMU {names[0 if first < 4 else 1 if first < 7 else 2]} is not finite", "non_finite")
     return ImuSample(message.stamp_ns, rotations.unit(values[:4]), values[4:7], values[7:])
 
 
@@ -120,7 +134,7 @@ def velocity_command(message: Twist | TwistStamped) -> VelocityCommand:
     twist = message.twist if isinstance(message, TwistStamped) else message
     command = VelocityCommand(twist.linear.x, twist.linear.y, twist.angular.z)
     if not np.isfinite(command.as_array()).all():
-        raise StateError(f"velocity command is not finite: {command}")
+        raise StateError(f"velocity command is not finite: {command}", "non_finite")
     return command
 
 

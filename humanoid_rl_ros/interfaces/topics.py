@@ -53,5 +53,6 @@ SIMULATION_PAUSE = "simulation/pause"
 
 STANDBY = "standby"
 """`header.frame_id` of a policy effort that shows the policy alive and is not to be sent on."""
-ACTIVE = "ACTIVE"
-"""`header.frame_id` of a command that carries the policy's effort; otherwise the safety state that made it."""
+STANDBY_CAN_GET_UP = "standby_can_get_up"
+"""The same, of a policy node that can get the robot up."""
+# All other efforts and commands have in `header.frame_id` the safety state that they are for.

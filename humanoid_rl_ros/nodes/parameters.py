@@ -100,9 +100,15 @@ class PolicyParameters(NodeParameters):
     """Parameters of `policy_node`."""
 
     policy: str = parameter("", "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle.")
+    get_up: str = parameter(
+        "", "Policy bundle that gets the robot up after a fall: a folder, or the name of a shipped bundle; empty: none."
+    )
     mode: str = parameter("realtime", "How joint states and IMU messages are paired.", choices=MODES)
     entry_blend: float = parameter(
         -1.0, "Time to take over from the measured pose [s]; negative: the bundle's own.", least=-1.0, most=60.0
+    )
+    resume_blend: float = parameter(
+        0.3, "Time in which the policy takes over from the robot that has got up [s].", least=0.0, most=60.0
     )
     velocity_command: tuple[float, ...] = parameter(
         (0.0, 0.0, 0.0), "Velocity followed while cmd_vel is not used: linear x, y [m/s], angular z [rad/s]."
@@ -130,6 +136,9 @@ class SafetyParameters(NodeParameters):
     mode: str = parameter("realtime", "How joint states and IMU messages are paired.", choices=MODES)
     command_type: str = parameter(
         "float64_multi_array", "Message type of the joint commands; lock-step needs joint_state.", choices=COMMAND_TYPES
+    )
+    records: str = parameter(
+        "", "Folder for what happened in the minute before a fault or a reset; empty: humanoid_rl_safety in ROS_HOME."
     )
     auto_arm: bool = parameter(False, "Arm by itself the first time it is READY. For simulation only.")
     lockstep_timeout: float = parameter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,43 +11,46 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from geometry_msgs.msg import Twist
 from nav_msgs.msg import Odometry
 
-from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import StatePairing
 from humanoid_rl_ros.core.state import RobotState, VelocityCommand
 from humanoid_rl_ros.interfaces import conversions, topics
-from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, JointStateReader, JointStateWriter, read_imu
+from humanoid_rl_ros.interfaces.cdr import JointStateReader, read_imu
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
+from humanoid_rl_ros.nodes.driver import Driver
 from humanoid_rl_ros.nodes.parameters import PolicyParameters
+from humanoid_rl_ros.nodes.safety_goal import SafetyGoal, Task, goal_of
 from humanoid_rl_ros.nodes.statistics import Durations
+from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.resources import find_policy, find_robot
+from humanoid_rl_ros.safety.status import SafetyState
 
 
 class PolicyNode(ManagedNode):
-    """Runs one bundle on one robot.
+    """Runs one bundle on one robot, and another to get it up after a fall.
 
-    While the safety monitor is not ACTIVE the node stands by: once a control period it shows what it would send if it
-    took over now, marked so that the monitor does not pass it on. When the monitor becomes ACTIVE the behaviour is
-    entered afresh.
+    While the safety monitor lets no effort pass the node stands by: once a control period it shows what it would send
+    if it took over now, marked so that the monitor does not pass it on. When the monitor becomes ACTIVE the behaviour
+    is entered afresh. In RECOVERING the robot is got up; then the policy stands, and follows velocity commands again
+    once the monitor is ACTIVE.
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__("policy_node", PolicyParameters, **options)
-        self._behaviour: PolicyBehaviour | None = None
+        self._policy: Driver | None = None
 
     def setup(self, parameters: PolicyParameters) -> None:
-        """Load robot, bundle and network, check that they fit, warm the network up."""
-        robot = find_robot(parameters.robot)
+        """Load robot, bundles and networks, check that they fit, warm the networks up."""
+        self._robot = robot = find_robot(parameters.robot)
         bundle = find_policy(parameters.policy)
-        estimator = parameters.base_velocity_topic
-        for warning in require_contract(bundle, robot, has_base_linear_velocity=bool(estimator)):
-            self.get_logger().warning(f"policy '{bundle.name}': {warning.text}")
-        size = bundle.observation_size()
+        self._has_base_velocity = bool(parameters.base_velocity_topic)
         blend = None if parameters.entry_blend < 0.0 else parameters.entry_blend
-        self._behaviour = PolicyBehaviour(bundle, robot, bundle.load_network(), entry_blend=blend)
+        self._policy = self._driver(bundle, blend)
+        self._get_up = self._driver(find_policy(parameters.get_up)) if parameters.get_up else None
+        self._resume_blend = parameters.resume_blend
         if len(parameters.velocity_command) != 3:
             raise ConfigError(f"parameter 'velocity_command' needs 3 numbers, found {len(parameters.velocity_command)}")
         self._fixed_command = VelocityCommand(*parameters.velocity_command)
@@ -59,22 +63,18 @@ class PolicyNode(ManagedNode):
         self._lockstep = parameters.mode == "lockstep"
         self._period_ns = round(bundle.control_period * 1e9)
         self._reader = JointStateReader()
-        self._writer = JointStateWriter(robot.joint_names, ("effort",))
         self._matcher = JointMatcher(robot.joint_names, robot.ignored_joints)
         clock_may_reset = bool(self.get_parameter("use_sim_time").value)
         self._pairing = StatePairing(exact=self._lockstep, clock_may_reset=clock_may_reset)
-        self._armed = False
-        self._arming: str | None = None
-        self._state: RobotState | None = None
+        self._goal = SafetyGoal()
         self._answer: bytes | None = None
+        self._answered_by: Driver | None = None
+        self._state: RobotState | None = None
         self._standby_ns: int | None = None
-        self._steps_shown = 0
         self._refused = 0
         self._ticks = Durations()
         self._effort = self.publish_on(topics.POLICY_EFFORT)
         self._observation = self._action = None
-        self._observation_writer = Float32ArrayWriter("observation", size)
-        self._action_writer = Float32ArrayWriter("action", len(bundle.joints))
         if parameters.publish_observation:
             self._observation = self.publish_on(topics.POLICY_OBSERVATION)
             self._action = self.publish_on(topics.POLICY_ACTION)
@@ -82,24 +82,36 @@ class PolicyNode(ManagedNode):
         kind = Twist if parameters.command_type == "twist" else None
         if parameters.use_cmd_vel:
             self.subscribe_to(topics.VELOCITY_COMMAND, self._on_command, kind=kind)
-        if estimator:
-            self.subscribe_to(topics.ODOMETRY, self._on_base_velocity, name=estimator)
+        if parameters.base_velocity_topic:
+            self.subscribe_to(topics.ODOMETRY, self._on_base_velocity, name=parameters.base_velocity_topic)
         self.subscribe_to(topics.IMU, self._on_imu, raw=True)
         self.subscribe_to(topics.JOINT_STATES, self._on_joint_state, raw=True)
+        gets_up = "" if self._get_up is None else f"; gets up by '{self._get_up.behaviour.bundle.name}'"
         self.get_logger().info(
-            f"policy '{bundle.name}' on robot '{robot.name}': {size} observations, "
+            f"policy '{bundle.name}' on robot '{robot.name}': {bundle.observation_size()} observations, "
             f"{len(bundle.joints)} joints, {1.0 / bundle.control_period:g} Hz, PD trained at {bundle.pd_rate:g} Hz"
+            f"{gets_up}"
         )
+
+    def _driver(self, bundle: PolicyBundle, blend: float | None = None) -> Driver:
+        for warning in require_contract(bundle, self._robot, has_base_linear_velocity=self._has_base_velocity):
+            self.get_logger().warning(f"policy '{bundle.name}': {warning.text}")
+        return Driver(bundle, self._robot, blend)
 
     def start(self) -> None:
         """Answer states from now on, entering afresh."""
-        if self._behaviour is not None:
-            self._behaviour.leave()
-        self._answer = None
+        self._leave()
 
     def release(self) -> None:
-        """Forget the policy."""
-        self._behaviour = None
+        """Forget the policies."""
+        self._policy = self._get_up = None
+
+    def _leave(self) -> None:
+        """Whatever comes next is entered afresh, and nothing said before is said again."""
+        for driver in (self._policy, self._get_up):
+            if driver is not None:
+                driver.behaviour.leave()
+        self._answer = self._answered_by = None
 
     # Messages in.
 
@@ -108,7 +120,7 @@ class PolicyNode(ManagedNode):
         try:
             state = self._pairing.add_joints(conversions.joint_sample(self._reader.read(message), self._matcher))
         except StateError as error:
-            self._refuse(f"joint state refused: {error}")
+            self._refuse_state(error, "joint state")
             return
         self._on_state(state, began)
 
@@ -117,7 +129,7 @@ class PolicyNode(ManagedNode):
         try:
             state = self._pairing.add_imu(conversions.imu_sample(read_imu(message)))
         except StateError as error:
-            self._refuse(f"IMU message refused: {error}")
+            self._refuse_state(error, "IMU message")
             return
         self._on_state(state, began)
 
@@ -134,24 +146,25 @@ class PolicyNode(ManagedNode):
         self._base_velocity_ns = time.monotonic_ns()
 
     def _on_safety_status(self, message: DiagnosticStatus) -> None:
-        values = values_of(message)
-        armed = values.get("state") == topics.ACTIVE
-        # Disarmed and armed again between two messages heard is a new entry too.
-        if armed == self._armed and (not armed or values.get("armings") == self._arming):
+        before, self._goal = self._goal, goal_of(values_of(message))
+        goal = self._goal
+        if goal.state is before.state and goal.entry == before.entry:
             return
-        self._armed, self._arming = armed, values.get("armings")
-        if self._behaviour is not None:
-            self._behaviour.leave()
-        self.get_logger().info("the safety monitor is ACTIVE: taking over" if armed else "standing by")
+        if goal.goes_on_from(before):
+            # The simulation waits for the same answer, said to be for the state that is.
+            if self._lockstep and self._answered_by is not None and goal.task is not Task.STAND_BY:
+                self._say(self._answered_by)
+            return
+        self._leave()
+        self.get_logger().info(f"the safety monitor is {values_of(message).get('state')}: {goal.task.value}")
         if self._lockstep and self._state is not None:
             # The simulation waits for the answer to this very state, now of another kind.
-            self._answer = None
             self._on_state(self._state, time.perf_counter_ns())
 
     # States in, efforts out.
 
     def _on_state(self, state: RobotState | None, began_ns: int) -> None:
-        if state is None or not self.running or self._behaviour is None:
+        if state is None or not self.running or self._policy is None:
             return
         previous, self._state = self._state, state
         if previous is not None and state.stamp_ns == previous.stamp_ns:
@@ -162,19 +175,22 @@ class PolicyNode(ManagedNode):
                 return
         elif previous is not None and state.stamp_ns < previous.stamp_ns:
             self.get_logger().info(f"simulation reset: time went back to {state.stamp_ns * 1e-9:.3f} s")
-            self._behaviour.leave()
+            self._leave()
+            self._goal = replace(self._goal, since_ns=state.stamp_ns)
             self._standby_ns = None
-        if not self._armed and not self._standby_is_due(state):
+        if state.stamp_ns < self._goal.since_ns:
+            return  # the monitor answered it before it let efforts pass
+        driver = self._get_up if self._goal.task is Task.GET_UP else self._policy
+        if driver is None or (self._goal.task is Task.STAND_BY and not self._standby_is_due(state)):
             return
         try:
-            self._answer_state(self._behaviour, state)
+            self._answer_state(driver, state)
         except HumanoidError as error:
-            self._behaviour.leave()
-            self._answer = None
+            self._leave()
             self._refuse(f"no effort: {error}")
             return
         self._ticks.add((time.perf_counter_ns() - began_ns) * 1e-6)
-        self._show_step(self._behaviour)
+        self._show_step(driver)
 
     def _standby_is_due(self, state: RobotState) -> bool:
         due = (
@@ -186,15 +202,29 @@ class PolicyNode(ManagedNode):
             self._standby_ns = state.stamp_ns
         return due
 
-    def _answer_state(self, behaviour: PolicyBehaviour, state: RobotState) -> None:
+    def _answer_state(self, driver: Driver, state: RobotState) -> None:
         if self._base_velocity_is_old():
             self._pairing.base_linear_velocity = self._base_velocity_ns = None
             raise StateError("the estimate of the base's velocity has fallen silent")
-        if not self._armed or not behaviour.entered:
-            behaviour.enter(state)
-        effort = behaviour.update(state, self._velocity_command())
-        frame = topics.ACTIVE if self._armed else topics.STANDBY
-        self._answer = self._writer.write(effort.stamp_ns, frame, effort.effort)
+        goal = self._goal
+        enters = goal.task is Task.STAND_BY or not driver.behaviour.entered
+        if enters:
+            resumes = goal.state is SafetyState.VERIFYING
+            driver.behaviour.enter(state, blend=self._resume_blend if resumes else None)
+        # One that was running already answers the first state of ACTIVE as it answered the one before: in lock-step it
+        # may have done so before it heard.
+        follows = goal.state is SafetyState.ACTIVE and (enters or state.stamp_ns > goal.since_ns)
+        waits = goal.task is Task.STAND_BY
+        driver.update(state, self._velocity_command() if follows or waits else VelocityCommand())
+        self._say(driver)
+
+    def _say(self, driver: Driver) -> None:
+        if self._goal.task is not Task.STAND_BY:
+            assert self._goal.state is not None
+            frame = self._goal.state.value
+        else:
+            frame = topics.STANDBY if self._get_up is None else topics.STANDBY_CAN_GET_UP
+        self._answer, self._answered_by = driver.message(frame), driver
         self._effort.publish(self._answer)
 
     def _velocity_command(self) -> VelocityCommand:
@@ -214,13 +244,21 @@ class PolicyNode(ManagedNode):
     def _is_old(seen_ns: int, timeout_ns: int) -> bool:
         return time.monotonic_ns() - seen_ns > timeout_ns
 
-    def _show_step(self, behaviour: PolicyBehaviour) -> None:
-        step = behaviour.last_step
-        if self._observation is None or self._action is None or step is None or behaviour.steps == self._steps_shown:
+    def _show_step(self, driver: Driver) -> None:
+        if self._observation is None or self._action is None:
             return
-        self._steps_shown = behaviour.steps
-        self._observation.publish(self._observation_writer.write(step.observation))
-        self._action.publish(self._action_writer.write(step.action))
+        shown = driver.step_messages()
+        if shown is not None:
+            self._observation.publish(shown[0])
+            self._action.publish(shown[1])
+
+    def _refuse_state(self, error: StateError, what: str) -> None:
+        self._refuse(f"{what} refused: {error}")
+        if error.code == "clock_jump" and self._goal.task is Task.STAND_BY:
+            # The monitor has noticed: the source's clock was set, and what it says now is the time.
+            self._pairing.reset()
+            self._state = None
+            self._goal = replace(self._goal, since_ns=0)
 
     def _refuse(self, text: str) -> None:
         self._refused += 1
@@ -228,19 +266,21 @@ class PolicyNode(ManagedNode):
 
     def diagnose(self) -> DiagnosticStatus | None:
         """Ticks, late ticks, latency."""
-        if self._behaviour is None:
+        if self._policy is None:
             return None
         level = DiagnosticStatus.OK if self.running else DiagnosticStatus.WARN
-        text = "running" if self.running and self._armed else "standing by" if self.running else "inactive"
+        behaviour = self._policy.behaviour
         values = {
-            "policy": self._behaviour.bundle.name,
+            "policy": behaviour.bundle.name,
+            "get_up": "" if self._get_up is None else self._get_up.behaviour.bundle.name,
             "ticks": self._ticks.count,
-            "steps": self._behaviour.steps,
-            "late_ticks": self._behaviour.late_steps,
+            "steps": behaviour.steps,
+            "late_ticks": behaviour.late_steps,
             "refused": self._refused,
             **{f"tick_ms_{key}": value for key, value in self._ticks.summary().items()},
         }
-        return diagnostic(self.get_fully_qualified_name(), self._behaviour.robot.name, level, text, values)
+        text = self._goal.task.value if self.running else "inactive"
+        return diagnostic(self.get_fully_qualified_name(), self._robot.name, level, text, values)
 
 
 def main(args: list[str] | None = None) -> int:

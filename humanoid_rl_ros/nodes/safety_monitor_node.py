@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from dataclasses import dataclass
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import ConfigError, StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import StatePairing
@@ -18,25 +20,39 @@ from humanoid_rl_ros.interfaces import conversions, topics
 from humanoid_rl_ros.interfaces.cdr import JointStateReader, JointStateWriter, read_imu
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SafetyParameters
+from humanoid_rl_ros.nodes.safety_records import SafetyRecords, records_folder
 from humanoid_rl_ros.nodes.safety_status import safety_status_message
 from humanoid_rl_ros.resources import find_robot, safety_file
+from humanoid_rl_ros.safety.arrivals import Source
 from humanoid_rl_ros.safety.checks import Violation, check_publishers
 from humanoid_rl_ros.safety.limits import load_safety_limits
 from humanoid_rl_ros.safety.monitor import SafetyMonitor
-from humanoid_rl_ros.safety.status import SafetyState
+from humanoid_rl_ros.safety.status import DOWN, PASSING, SafetyState
 
 TICK_PERIOD_S = 0.01
-GRAPH_PERIOD_S = 0.2
+TICK_PERIOD_NS = 10_000_000
+GRAPH_PERIOD_S = 0.05
 SHUTDOWN_DAMPING_S = 0.2
+STANDBY_FRAMES = (topics.STANDBY, topics.STANDBY_CAN_GET_UP)
+MEANT_FOR = {state.value: state for state in SafetyState}
 NOT_ACTIVATED = Violation("inactive", "the node is not activated")
+
+
+@dataclass(frozen=True, eq=False)
+class _Asked:
+    """What a policy effort says: the effort, the positions it is to reach, and the safety state it is meant for."""
+
+    effort: JointEffort
+    target: FloatArray | None
+    meant_for: SafetyState | None
 
 
 class SafetyMonitorNode(ManagedNode):
     """Converts, asks the monitor, publishes.
 
-    From its first activation on, also when deactivated, it answers every state: with the policy's effort while ACTIVE,
-    with damping otherwise. In lock-step the monitor's clock is the stamp of the state, so that a run does not depend
-    on the machine; a wall-clock watchdog notices a policy that has died.
+    From its first activation on, also when deactivated, it answers every state: with the policy's effort where such may
+    pass, with damping otherwise. In lock-step the clock of the monitor is the stamp of the state, so that a run does not
+    depend on the machine; a wall-clock watchdog notices a policy that has died.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -63,16 +79,18 @@ class SafetyMonitorNode(ManagedNode):
         self._imu_seen_ns: int | None = None
         self._imu_stamp_ns: int | None = None
         self._state: RobotState | None = None
-        self._pending: deque[JointEffort] = deque(maxlen=1)
+        self._pending: deque[_Asked] = deque(maxlen=1)
         self._asked_ns: int | None = None
-        self._graph_checked_ns = 0
-        self._shown: tuple[SafetyState, str, int] | None = None
+        self._graph_checked_ns = self._ticked_ns = 0
+        self._shown = -1
+        self._faults_shown = 0
         self._ending_ns: int | None = None
         self._stamped = parameters.command_type == "joint_state"
         kind = JointState if self._stamped else None
         self._command = self.publish_on(topics.JOINT_COMMAND, kind=kind)
         self._status = self.publish_on(topics.SAFETY_STATUS)
         self._monitor = SafetyMonitor(robot, limits)
+        self._records = SafetyRecords(records_folder(parameters.records), self.get_logger().warning)
         self.subscribe_to(topics.IMU, self._on_imu, raw=True)
         self.subscribe_to(topics.JOINT_STATES, self._on_joint_state, raw=True)
         self.subscribe_to(topics.POLICY_EFFORT, self._on_effort, raw=True)
@@ -86,14 +104,14 @@ class SafetyMonitorNode(ManagedNode):
         """Answer states from now on."""
         self._answers = True
         if self._monitor is not None:
-            self._monitor.report(None)
+            self._monitor.report(self._now_ns(), None)
 
     def stop(self) -> None:
         """Disarm; damping goes on."""
         if self._monitor is not None:
-            if self._monitor.state is SafetyState.ACTIVE:
+            if self._monitor.state in PASSING or self._monitor.state in DOWN:
                 self._monitor.disarm(self._now_ns())
-            self._monitor.report(NOT_ACTIVATED)
+            self._monitor.report(self._now_ns(), NOT_ACTIVATED)
             if self._state is not None:
                 self._send(self._monitor.observe(self._now_ns(), self._state))
             self._show_status()
@@ -102,6 +120,8 @@ class SafetyMonitorNode(ManagedNode):
         """Send zero effort last: nobody will answer the next state."""
         if self._answers and self._monitor is not None:
             self._send(self._monitor.farewell())
+        if self._monitor is not None:
+            self._records.close()
         self._monitor = None
         self._answers = False
 
@@ -135,22 +155,27 @@ class SafetyMonitorNode(ManagedNode):
                 conversions.joint_sample(self._state_reader.read(message), self._state_matcher)
             )
         except StateError as error:
-            self._refuse(f"joint state refused: {error}")
+            self._refuse(Source.STATE, error)
             return
         self._on_state(state)
 
     def _on_imu(self, message: bytes) -> None:
-        if self._monitor is None:
+        monitor = self._monitor
+        if monitor is None:
             return
         try:
             sample = conversions.imu_sample(read_imu(message))
             state = self._pairing.add_imu(sample)
         except StateError as error:
-            self._refuse(f"IMU message refused: {error}")
+            self._refuse(Source.IMU, error)
             return
+        now_ns = self._now_ns()
         if sample.stamp_ns != self._imu_stamp_ns:  # a repeated measurement is not a fresh one
             self._imu_stamp_ns = sample.stamp_ns
             self._imu_seen_ns = time.monotonic_ns()
+            monitor.imu_came(now_ns, sample.stamp_ns)
+        else:
+            monitor.repeat(now_ns, Source.IMU)
         self._on_state(state)
 
     def _on_state(self, state: RobotState | None) -> None:
@@ -162,12 +187,13 @@ class SafetyMonitorNode(ManagedNode):
             monitor.restart()
             self._pending.clear()
         elif previous is not None and state.stamp_ns == previous.stamp_ns and not self._lockstep:
+            monitor.repeat(self._now_ns(), Source.STATE)
             return
         if previous is None or state.stamp_ns != previous.stamp_ns:
             self._asked_ns = time.monotonic_ns()
         now_ns = self._now_ns()
         self._send(monitor.observe(now_ns, state, imu_seen_ns=now_ns if self._lockstep else self._imu_seen_ns))
-        if self._pending and self._pending[0].stamp_ns == state.stamp_ns:
+        if self._pending and self._pending[0].effort.stamp_ns == state.stamp_ns:
             self._judge(monitor, self._pending.popleft())
         self._show_status()
 
@@ -177,26 +203,38 @@ class SafetyMonitorNode(ManagedNode):
             return
         try:
             received = self._effort_reader.read(message)
-            effort = conversions.effort_of(received, self._effort_matcher)
+            asked = _Asked(
+                conversions.effort_of(received, self._effort_matcher),
+                conversions.target_of(received, self._effort_matcher),
+                MEANT_FOR.get(received.frame_id),
+            )
         except StateError as error:
-            self._refuse(f"policy effort refused: {error}")
+            self._refuse(Source.COMMAND, error)
             return
-        if received.frame_id == topics.STANDBY:
-            monitor.heartbeat(self._now_ns())
-        elif self._lockstep and (self._state is None or self._state.stamp_ns != effort.stamp_ns):
-            self._pending.append(effort)  # it came before the state it answers
+        if received.frame_id in STANDBY_FRAMES:
+            monitor.heartbeat(self._now_ns(), can_get_up=received.frame_id == topics.STANDBY_CAN_GET_UP)
+        elif self._lockstep and (self._state is None or self._state.stamp_ns != asked.effort.stamp_ns):
+            self._pending.append(asked)  # it came before the state it answers
         else:
-            self._judge(monitor, effort)
+            self._judge(monitor, asked)
         self._show_status()
 
-    def _judge(self, monitor: SafetyMonitor, effort: JointEffort) -> None:
+    def _judge(self, monitor: SafetyMonitor, asked: _Asked) -> None:
+        if self._lockstep and monitor.state in PASSING and asked.meant_for is not monitor.state:
+            return  # the policy answers anew once it has heard where the monitor is
         self._asked_ns = None
-        self._send(monitor.judge(self._now_ns(), effort))
+        self._send(monitor.judge(self._now_ns(), asked.effort, meant_for=asked.meant_for, target=asked.target))
 
-    def _refuse(self, text: str) -> None:
-        if self._monitor is not None:
-            self._monitor.reject()
-        self.warn_about(text)
+    def _refuse(self, source: Source, error: StateError) -> None:
+        monitor = self._monitor
+        assert monitor is not None
+        self._send(monitor.reject(self._now_ns(), source, error.code, str(error)))
+        self.warn_about(f"{source.value} refused: {error}")
+        if error.code == "clock_jump" and monitor.state not in PASSING:
+            # It has been noticed: the source's clock was set, and what it says now is the time.
+            self._pairing.reset()
+            self._state = self._imu_stamp_ns = None
+        self._show_status()
 
     # Time passing.
 
@@ -205,13 +243,15 @@ class SafetyMonitorNode(ManagedNode):
         if monitor is None:
             return
         wall_ns = time.monotonic_ns()
+        late_ns = wall_ns - self._ticked_ns - TICK_PERIOD_NS if self._ticked_ns else 0
+        self._ticked_ns = wall_ns
         if wall_ns - self._graph_checked_ns > GRAPH_PERIOD_S * 1e9:
             self._graph_checked_ns = wall_ns
-            monitor.report(self._second_publisher() if self.running else NOT_ACTIVATED)
+            monitor.report(self._now_ns(), self._second_publisher() if self.running else NOT_ACTIVATED)
         if self._lockstep:
             self._watch_lockstep(monitor, wall_ns)
         else:
-            self._send(monitor.tick(wall_ns))
+            self._send(monitor.tick(wall_ns, late_ns=late_ns))
         if self._auto_arm and self.running and monitor.state is SafetyState.READY:
             self._auto_arm = False
             self._asked_ns = time.monotonic_ns()  # the policy's time to answer begins now
@@ -227,14 +267,10 @@ class SafetyMonitorNode(ManagedNode):
     def _watch_lockstep(self, monitor: SafetyMonitor, wall_ns: int) -> None:
         """Simulated time stands still when the policy dies, so only the wall clock can tell."""
         asked_ns = self._asked_ns
-        if (
-            monitor.state is not SafetyState.ACTIVE
-            or asked_ns is None
-            or wall_ns - asked_ns < self._lockstep_timeout_ns
-        ):
+        if monitor.state not in PASSING or asked_ns is None or wall_ns - asked_ns < self._lockstep_timeout_ns:
             return
         seconds = (wall_ns - asked_ns) * 1e-9
-        monitor.policy_lost(f"no policy effort for {seconds:.1f} s of wall time")
+        monitor.policy_lost(self._now_ns(), f"no policy effort for {seconds:.1f} s of wall time")
         if self._state is not None:
             self._send(monitor.observe(self._now_ns(), self._state))
 
@@ -249,23 +285,23 @@ class SafetyMonitorNode(ManagedNode):
             self._command.publish(conversions.command_array(effort))
 
     def _show_status(self) -> None:
-        if self._monitor is None:
+        monitor = self._monitor
+        if monitor is None or monitor.changes == self._shown:
             return
-        if (
-            self._monitor.state is SafetyState.ACTIVE
-            and self._shown is not None
-            and self._shown[0] is SafetyState.ACTIVE
-        ):
-            return  # nothing to show: the only way on from ACTIVE is another state
-        status = self._monitor.status
-        now = (status.state, status.reason, status.counters.faults)
-        if now == self._shown:
-            return
-        if self._shown is not None and status.counters.faults > self._shown[2]:
+        self._shown = monitor.changes
+        status = monitor.status
+        if status.counters.faults > self._faults_shown:
+            self._faults_shown = status.counters.faults
             self.get_logger().error(f"fault: {status.last_fault}")
-        self._shown = now
         self.get_logger().info(f"{status.state.value}{': ' + status.text if status.text else ''}")
         self._status.publish(safety_status_message(status, "safety_monitor", self._robot.name))
+        self._keep_record(monitor)
+
+    def _keep_record(self, monitor: SafetyMonitor) -> None:
+        if monitor.record_due:
+            events = monitor.events(self._now_ns())
+            self._records.write(monitor.record_due, self._robot.name, monitor.status, events)
+            monitor.record_due = ""
 
     # Services.
 
@@ -276,7 +312,7 @@ class SafetyMonitorNode(ManagedNode):
         elif not self.running:
             response.success, response.message = False, "refused: the node is not activated"
         else:
-            if self._monitor.state is not SafetyState.ACTIVE:
+            if self._monitor.state not in PASSING:
                 self._asked_ns = time.monotonic_ns()
             response.success, response.message = self._monitor.arm(self._now_ns())
         self._show_status()
@@ -286,6 +322,7 @@ class SafetyMonitorNode(ManagedNode):
         assert self._monitor is not None
         response.success, response.message = self._monitor.reset(self._now_ns())
         self._show_status()
+        self._keep_record(self._monitor)
         return response
 
     def _emergency_stop(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

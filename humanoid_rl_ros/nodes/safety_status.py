@@ -13,7 +13,11 @@ LEVELS = {
     SafetyState.DISARMED: DiagnosticStatus.WARN,
     SafetyState.READY: DiagnosticStatus.OK,
     SafetyState.ACTIVE: DiagnosticStatus.OK,
+    SafetyState.DEGRADED: DiagnosticStatus.WARN,
     SafetyState.FALLING: DiagnosticStatus.ERROR,
+    SafetyState.FALLEN: DiagnosticStatus.ERROR,
+    SafetyState.RECOVERING: DiagnosticStatus.WARN,
+    SafetyState.VERIFYING: DiagnosticStatus.WARN,
     SafetyState.ESTOP: DiagnosticStatus.ERROR,
 }
 
@@ -23,8 +27,12 @@ def safety_status_message(status: SafetyStatus, name: str, robot: str) -> Diagno
     text = f"{status.state.value}: {status.text}" if status.text else status.state.value
     values = {
         "state": status.state.value,
+        "since_ns": status.since_ns,
         "reason": status.reason,
         "last_fault": status.last_fault,
+        "direction": "" if status.direction is None else status.direction.value,
+        "tries": status.tries,
+        "warmest": status.warmest,
         **asdict(status.counters),
     }
     return diagnostic(name, robot, LEVELS[status.state], text, values)

@@ -21,12 +21,14 @@ from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SimulationParameters
 from humanoid_rl_ros.nodes.transforms import transform_publisher
 from humanoid_rl_ros.resources import find_robot
+from humanoid_rl_ros.safety.status import PASSING
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
 
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
 LARGEST_CATCH_UP = 20
 CLOCK_RATE_HZ = 100.0
+PASSING_FRAMES = frozenset(state.value for state in PASSING)
 
 
 class SimulationBridgeNode(ManagedNode):
@@ -146,7 +148,7 @@ class SimulationBridgeNode(ManagedNode):
         except StateError as error:
             self._refuse(f"joint command refused: {error}")
             return
-        self._on_command(command.effort, received.frame_id == topics.ACTIVE, command.stamp_ns)
+        self._on_command(command.effort, received.frame_id in PASSING_FRAMES, command.stamp_ns)
 
     def _on_command_array(self, message: Float64MultiArray) -> None:
         effort = np.asarray(message.data, dtype=np.float64)
@@ -175,7 +177,7 @@ class SimulationBridgeNode(ManagedNode):
             self._step()
 
     def _on_safety_status(self, message: DiagnosticStatus) -> None:
-        self._armed = values_of(message).get("state") == topics.ACTIVE
+        self._armed = values_of(message).get("state") in PASSING_FRAMES
 
     def _refuse(self, text: str) -> None:
         self._refused += 1

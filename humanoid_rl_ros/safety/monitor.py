@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import JointEffort, RobotState
-from humanoid_rl_ros.safety.checks import Violation, check_age, check_tilt
+from humanoid_rl_ros.safety.arrivals import Arrivals, Source
+from humanoid_rl_ros.safety.checks import Violation, check_overrun, check_warmth
+from humanoid_rl_ros.safety.command_rules import CommandRules
 from humanoid_rl_ros.safety.envelope import Envelope
+from humanoid_rl_ros.safety.events import Event, EventRing
+from humanoid_rl_ros.safety.fall import direction_of
+from humanoid_rl_ros.safety.lasting import Lasting
 from humanoid_rl_ros.safety.limits import SafetyLimits
-from humanoid_rl_ros.safety.status import Counters, SafetyState, SafetyStatus
+from humanoid_rl_ros.safety.state_rules import StateRules
+from humanoid_rl_ros.safety.status import DOWN, ON_ITS_FEET, PASSING, Counters, FallDirection, SafetyState, SafetyStatus
+
+# A robot that lies still is known to by `fallen_rate`; it has begun to move where its base turns so much faster.
+_MOVES_AGAIN = 3.0
 
 
 class SafetyMonitor:
@@ -23,49 +36,51 @@ class SafetyMonitor:
     `observe` with every state, `judge` with every policy effort, `tick` from a timer; each may change the status, and
     gives the effort to send, if one is to be sent. `now_ns` is a monotonic clock read at the arrival of the message;
     stamps order messages and never say how fresh they are.
+
+    Attributes:
+        changes: grows whenever the status has changed.
+        record_due: why the events should be kept for people to read, or empty; whoever keeps them empties it.
     """
 
     def __init__(self, robot: RobotSpec, limits: SafetyLimits) -> None:
         self._robot = robot
         self._limits = limits
         self._envelope = Envelope(robot, limits)
+        self._arrivals = Arrivals(limits)
+        self._states = StateRules(robot, limits)
+        self._commands = CommandRules(robot, limits)
+        self._ring = EventRing()
         self._state: RobotState | None = None
-        self._state_seen_ns: int | None = None
-        self._imu_seen_ns: int | None = None
-        self._command_seen_ns: int | None = None
-        self._tilted_since_ns: int | None = None
+        self._restarted = False
+        self._external: Violation | None = None
+        self._overrun: Violation | None = None
+        self._can_get_up = False
         self._estop_ns: int | None = None
         self._estop_damped = False
-        self._restarted = False
-        self._non_finite_run = 0
-        self._external: Violation | None = None
-        self._tilt: Violation | None = None
-        self._mode = SafetyState.DISARMED
-        self._reason, self._text, self._last_fault = "startup", "not armed yet", ""
-        self._commands = self._clamped = self._non_finite = self._rejected = self._damped = 0
-        self._faults = self._armings = 0
+        self._began_ns: int | None = None
+        self._sound, self._still, self._up = Lasting(), Lasting(), Lasting()
+        self._status = SafetyStatus(SafetyState.DISARMED, reason="startup", text="not armed yet")
+        self._counts: Counter[str] = Counter()
+        self._direction: FallDirection | None = None
+        self._tries = 0
+        self.record_due = ""
+        self.changes = 0
 
     @property
     def state(self) -> SafetyState:
         """Where it is now."""
-        return self._mode
+        return self._status.state
 
     @property
     def status(self) -> SafetyStatus:
         """State, reason and counters now."""
-        counters = Counters(
-            self._commands,
-            self._clamped,
-            self._non_finite,
-            self._rejected,
-            self._damped,
-            self._faults,
-            self._armings,
-        )
-        return SafetyStatus(self._mode, self._reason, self._text, self._last_fault, counters)
+        warmest = float(self._envelope.thermal.warmth.max())
+        counters = Counters(**self._counts)
+        return replace(self._status, direction=self._direction, tries=self._tries, warmest=warmest, counters=counters)
 
-    def _go(self, state: SafetyState, reason: str = "", text: str = "") -> None:
-        self._mode, self._reason, self._text = state, reason, text
+    def events(self, now_ns: int) -> tuple[Event, ...]:
+        """What happened in the 60 s before now."""
+        return self._ring.until(now_ns)
 
     # What arrives.
 
@@ -80,195 +95,387 @@ class SafetyMonitor:
         Returns:
             Damping to send, while no policy effort may pass; otherwise None.
         """
+        repeated = self._state is not None and state.stamp_ns == self._state.stamp_ns
         self._state = state
-        self._tilt = check_tilt(state, self._limits)
-        self._state_seen_ns = now_ns
         if self._restarted:
             # The clock began anew: what was heard before counts as heard now, and has one time-out to be heard again.
             self._restarted = False
-            self._command_seen_ns = None if self._command_seen_ns is None else now_ns
-        self._imu_seen_ns = now_ns if imu_seen_ns is None else imu_seen_ns
-        self._update(now_ns)
-        if self._mode is SafetyState.ACTIVE:
-            return None
-        return self._damping(now_ns)
+            if self._arrivals.has_come(Source.COMMAND):
+                self._arrivals.came(Source.COMMAND, now_ns)
+        self._arrivals.came(Source.STATE, now_ns)
+        self._arrivals.readable(Source.STATE)
+        self._arrivals.came(Source.IMU, now_ns if imu_seen_ns is None else imu_seen_ns)
+        jump = None
+        if not repeated:  # in lock-step the simulation asks again, and what was measured is judged once
+            jump = self._states.judge(now_ns, state, moving=self.state in PASSING)
+            self._commands.state_came(now_ns)
+        self._update(now_ns, jump)
+        return None if self.state in PASSING else self._damping(now_ns)
 
-    def judge(self, now_ns: int, effort: JointEffort) -> JointEffort | None:
+    def imu_came(self, now_ns: int, stamp_ns: int) -> None:
+        """An IMU message came that could be read, whether or not a state follows from it."""
+        self._arrivals.readable(Source.IMU)
+        jump = self._states.imu_came(now_ns, stamp_ns)
+        if jump is not None and self.state in PASSING:
+            self._fault(now_ns, SafetyState.DISARMED, jump)
+
+    def judge(
+        self,
+        now_ns: int,
+        effort: JointEffort,
+        *,
+        meant_for: SafetyState | None = None,
+        target: FloatArray | None = None,
+    ) -> JointEffort | None:
         """A policy effort came, in the robot's joint order.
 
         Args:
             now_ns: monotonic time of its arrival [ns].
             effort: what the policy asks.
+            meant_for: the state it was computed for; efforts that are to get the robot up pass in RECOVERING, all
+                others where the robot is on its feet. None: on its feet.
+            target: the joint positions that it is to reach, where there are such [rad; Shape (n,)].
 
         Returns:
-            What to send: the clamped effort while ACTIVE, damping when this effort ended ACTIVE, otherwise None.
+            What to send: the clamped effort where efforts pass, damping when this effort ended that, otherwise None.
 
         Raises:
             StateError: it has the wrong length.
         """
         if effort.effort.shape != (self._robot.n_joints,):
-            raise StateError(f"effort has {effort.effort.size} values, expected {self._robot.n_joints}")
-        self._command_seen_ns = now_ns
+            raise StateError(f"effort has {effort.effort.size} values, expected {self._robot.n_joints}", "wrong_joints")
+        if self._state is not None:
+            wrong = self._commands.effort_came(effort, self._state)
+            if wrong is not None:
+                return self.reject(now_ns, Source.COMMAND, wrong.code, wrong.text)
+        self._arrivals.readable(Source.COMMAND)
+        getting_up = meant_for is SafetyState.RECOVERING
+        if self.state not in PASSING or getting_up == (self.state is SafetyState.RECOVERING):
+            self._arrivals.came(Source.COMMAND, now_ns)
         self._update(now_ns)
-        if self._mode is not SafetyState.ACTIVE or self._state is None:
+        if self.state not in PASSING or self._state is None or getting_up != (self.state is SafetyState.RECOVERING):
             return None
-        clamped = self._envelope.clamp(effort.effort, self._state, effort.stamp_ns)
-        self._commands += 1
-        self._clamped += int(clamped.any_changed)
-        self._non_finite += int(clamped.non_finite)
-        self._non_finite_run = self._non_finite_run + 1 if clamped.non_finite else 0
-        if self._non_finite_run >= self._limits.non_finite_limit:
-            self._fault(Violation("non_finite", f"{self._non_finite_run} policy efforts in a row were not finite"))
+        return self._pass(now_ns, effort, self._state, target)
+
+    def _pass(self, now_ns: int, effort: JointEffort, state: RobotState, target: FloatArray | None) -> JointEffort:
+        scale = self._limits.recovery_effort_scale if self.state is SafetyState.RECOVERING else 1.0
+        allowed = self._envelope.allowed(scale)
+        clamped = self._envelope.clamp(effort.effort, state, effort.stamp_ns, scale=scale)
+        self._count(commands=1, clamped=int(clamped.any_changed), non_finite=int(clamped.non_finite))
+        self._commands.judge(now_ns, clamped.effort, allowed, state, non_finite=clamped.non_finite, target=target)
+        if self._commands.finite is not None:
+            self._fault(now_ns, SafetyState.DISARMED, self._commands.finite)
             return self._damping(now_ns)
         return JointEffort(effort.stamp_ns, clamped.effort)
 
-    def heartbeat(self, now_ns: int) -> None:
-        """The policy is alive and ready, and asks for nothing yet; it does not keep an armed robot going."""
-        if self._mode is not SafetyState.ACTIVE:
-            self._command_seen_ns = now_ns
+    def heartbeat(self, now_ns: int, *, can_get_up: bool = False) -> None:
+        """The policy node is alive and ready, and asks for nothing yet; it does not keep an armed robot going.
+
+        Args:
+            now_ns: monotonic time of its arrival [ns].
+            can_get_up: whether it says that it can get this robot up.
+        """
+        self._arrivals.readable(Source.COMMAND)
+        self._can_get_up = can_get_up
+        if self.state not in PASSING:
+            self._arrivals.came(Source.COMMAND, now_ns)
             self._update(now_ns)
 
-    def tick(self, now_ns: int) -> JointEffort | None:
+    def tick(self, now_ns: int, *, late_ns: int = 0) -> JointEffort | None:
         """Time has passed.
 
         Args:
             now_ns: monotonic time [ns].
+            late_ns: how late the timer itself came [ns].
 
         Returns:
             What to send when no state comes that could be answered, or when a time-out ended ACTIVE just now.
         """
-        before = self._mode
+        before = self.state
+        self._overrun = check_overrun(late_ns, self._limits)
         self._update(now_ns)
-        ended = before is SafetyState.ACTIVE and self._mode is not SafetyState.ACTIVE
-        if ended or (self._mode is not SafetyState.ACTIVE and self._stale(now_ns)):
+        self._overrun = None
+        ended = before in PASSING and self.state not in PASSING
+        if ended or (self.state not in PASSING and self._arrivals.late(Source.STATE, now_ns) is not None):
             return self._damping(now_ns)
         return None
 
-    def reject(self) -> None:
-        """A message was refused before it became a state or an effort; it counts as not having come."""
-        self._rejected += 1
+    def reject(self, now_ns: int, source: Source, code: str, text: str) -> JointEffort | None:
+        """A message was refused before it became a state or an effort; it counts as not having come.
 
-    def report(self, violation: Violation | None) -> None:
+        Args:
+            now_ns: monotonic time of its arrival [ns].
+            source: what it should have been.
+            code, text: why it was refused.
+
+        Returns:
+            Damping to send when this was one too many, otherwise None.
+        """
+        self._count(rejected=1)
+        self._note(now_ns, "refused", code, f"{source.value} refused: {text}")
+        self._arrivals.refuse(source, code, f"{source.value} refused: {text}")
+        before = self.state
+        self._update(now_ns)
+        return self._damping(now_ns) if before in PASSING and self.state not in PASSING else None
+
+    def repeat(self, now_ns: int, source: Source) -> None:
+        """A message came again with the stamp of the one before; it counts as not having come."""
+        self._arrivals.repeat(source, now_ns)
+
+    def report(self, now_ns: int, violation: Violation | None) -> None:
         """A violation that only the outside can see (a second publisher), or None when it is gone."""
         self._external = violation
-        if violation is not None and self._mode is SafetyState.ACTIVE:
-            self._fault(violation)
+        if violation is not None and self.state in PASSING:
+            self._fault(now_ns, SafetyState.DISARMED, violation)
 
     def farewell(self) -> JointEffort:
         """The last effort before nobody answers any more: zero, since a damping effort held for ever is not damping."""
         return JointEffort(0 if self._state is None else self._state.stamp_ns, np.zeros(self._robot.n_joints))
 
-    def policy_lost(self, text: str) -> None:
+    def policy_lost(self, now_ns: int, text: str) -> None:
         """The policy is known to be gone, though the clock of the states stands still (lock-step)."""
-        self._command_seen_ns = None
-        if self._mode is SafetyState.ACTIVE:
-            self._fault(Violation("command_timeout", text))
+        self._arrivals.came(Source.COMMAND, None)
+        if self.state in PASSING:
+            self._fault(now_ns, SafetyState.DISARMED, Violation("command_timeout", text))
 
     def restart(self) -> None:
         """The simulated world was reset: forget the state and the last effort; what is latched stays latched."""
         self._state = None
         self._restarted = True
-        self._tilt = None
-        self._tilted_since_ns = None
-        self._envelope.reset()
+        self._began_ns = None
+        self._states.reset()
+        self._envelope.restart()
+        for lasting in (self._sound, self._still, self._up):
+            lasting.reset()
 
     # What an operator asks.
 
     def arm(self, now_ns: int) -> tuple[bool, str]:
-        """READY → ACTIVE, or the reason why not."""
+        """READY → ACTIVE, or FALLEN where the robot lies and can get up; or the reason why not."""
         self._update(now_ns)
-        if self._mode is SafetyState.ACTIVE:
-            return True, "armed already"
-        if self._mode is not SafetyState.READY:
-            return False, f"refused in {self._mode.value}: {self._text}"
-        self._envelope.reset()
-        self._non_finite_run = 0
-        self._command_seen_ns = now_ns  # the policy has one time-out to answer
-        self._armings += 1
-        self._go(SafetyState.ACTIVE)
-        return True, "armed"
+        if self.state in PASSING:
+            return self._answer(now_ns, "arm", True, "armed already")
+        if self.state is not SafetyState.READY:
+            return self._answer(now_ns, "arm", False, f"refused in {self.state.value}: {self._status.text}")
+        self._count(armings=1)
+        self._tries = 0
+        if self._states.tilt is not None:
+            self._lie_down(now_ns)
+            return self._answer(now_ns, "arm", True, f"armed: the robot lies ({self._side}) and will get up")
+        self._enter(now_ns, SafetyState.ACTIVE)
+        return self._answer(now_ns, "arm", True, "armed")
 
     def disarm(self, now_ns: int) -> tuple[bool, str]:
-        """ACTIVE or READY → DISARMED; damping follows. A latched state stays."""
-        if self._mode in (SafetyState.FALLING, SafetyState.ESTOP):
-            return False, f"refused in {self._mode.value}: use reset"
-        self._go(SafetyState.DISARMED, "operator", "disarmed by the operator")
-        return True, "disarmed"
+        """Any state but ESTOP → DISARMED; damping follows."""
+        if self.state is SafetyState.ESTOP:
+            return self._answer(now_ns, "disarm", False, "refused in ESTOP: use reset")
+        self._go(now_ns, SafetyState.DISARMED, "operator", "disarmed by the operator")
+        return self._answer(now_ns, "disarm", True, "disarmed")
 
     def emergency_stop(self, now_ns: int) -> tuple[bool, str]:
         """Any state → ESTOP."""
-        if self._mode is not SafetyState.ESTOP:
-            self._estop_ns, self._estop_damped = now_ns, False
-            self._go(SafetyState.ESTOP, "operator", "emergency stop by the operator")
-        return True, "emergency stop"
+        if self.state is not SafetyState.ESTOP:
+            self._stop(now_ns, Violation("operator", "emergency stop by the operator"))
+        return self._answer(now_ns, "emergency stop", True, "emergency stop")
 
     def reset(self, now_ns: int) -> tuple[bool, str]:
         """Leave a latched state for DISARMED; refused while the fault stands."""
-        if self._mode not in (SafetyState.FALLING, SafetyState.ESTOP):
-            return True, f"nothing is latched in {self._mode.value}"
-        standing = self._violation(now_ns, with_command=False)
+        self.record_due = "reset"
+        if self.state is not SafetyState.ESTOP and self.state not in DOWN:
+            return self._answer(now_ns, "reset", True, f"nothing is latched in {self.state.value}")
+        standing = self._sensors(now_ns) or self._external or self._states.motion
+        if standing is None and not (self._may_get_up() and self._status.reason != "recovery_failed"):
+            standing = self._states.tilt
         if standing is not None:
-            return False, f"refused, the fault stands: {standing.text}"
+            return self._answer(now_ns, "reset", False, f"refused, the fault stands: {standing.text}")
         self._estop_ns = None
-        self._go(SafetyState.DISARMED, "reset", "reset by the operator")
-        return True, "reset"
+        self._go(now_ns, SafetyState.DISARMED, "reset", "reset by the operator")
+        return self._answer(now_ns, "reset", True, "reset")
+
+    def _answer(self, now_ns: int, request: str, done: bool, text: str) -> tuple[bool, str]:
+        self._note(now_ns, "operator", "", f"{request}: {text}")
+        return done, text
 
     # What follows.
 
-    def _violation(self, now_ns: int, *, with_command: bool) -> Violation | None:
-        """The first rule that does not hold now, sensors first."""
+    def _sensors(self, now_ns: int) -> Violation | None:
+        found = self._arrivals.check(Source.STATE, now_ns) or self._arrivals.check(Source.IMU, now_ns)
+        return found or self._states.sensors
 
-        def age(seen_ns: int | None) -> int | None:
-            return None if seen_ns is None else now_ns - seen_ns
+    def _update(self, now_ns: int, jump: Violation | None = None) -> None:
+        """Go where what is known now leads; `jump`: a clock that jumped just now."""
+        if self.state is SafetyState.ESTOP:
+            return
+        if self.state in PASSING:
+            self._supervise(now_ns, jump)
+        elif self.state in DOWN:
+            self._wait(now_ns)
+        else:
+            self._get_ready(now_ns)
 
+    def _get_ready(self, now_ns: int) -> None:
+        found = self._sensors(now_ns) or (None if self._may_get_up() else self._states.tilt)
+        found = found or self._states.pose or self._external or self._arrivals.check(Source.COMMAND, now_ns)
+        if found is not None:
+            self._go(now_ns, SafetyState.DISARMED, found.code, found.text)
+        elif self.state is SafetyState.DISARMED:
+            self._go(now_ns, SafetyState.READY)
+
+    def _supervise(self, now_ns: int, jump: Violation | None) -> None:
+        """Efforts pass: the first rule that does not hold ends that, sensors first."""
+        states, mode = self._states, self.state
+        lost = jump or self._sensors(now_ns) or self._external
+        if lost is not None:
+            return self._fault(now_ns, SafetyState.DISARMED, lost)
+        if states.motion is not None:
+            return self._stop(now_ns, states.motion)
+        if mode in ON_ITS_FEET and states.fall is not None:
+            return self._fall(now_ns, states.fall)
+        silent = self._commands.flood or self._arrivals.check(Source.COMMAND, now_ns)
+        if silent is not None:
+            return self._fault(now_ns, SafetyState.DISARMED, silent)
+        if mode is SafetyState.RECOVERING:
+            self._watch_getting_up(now_ns)
+        elif mode is SafetyState.VERIFYING:
+            self._verify(now_ns)
+        else:
+            self._grade(now_ns)
+
+    def _grade(self, now_ns: int) -> None:
+        """ACTIVE or DEGRADED."""
         limits = self._limits
-        found = check_age("state_timeout", "joint state with IMU", age(self._state_seen_ns), limits.state_timeout)
-        found = found or check_age("imu_timeout", "IMU message", age(self._imu_seen_ns), limits.imu_timeout)
-        if found is None and self._state is not None:
-            found = self._tilt
-        found = found or self._external
-        if found is None and with_command:
-            found = check_age("command_timeout", "policy effort", age(self._command_seen_ns), limits.command_timeout)
-        return found
+        if self._tries and self._passed(now_ns) > limits.recovered_time:
+            self._tries = 0
+        found = self._commands.performance or self._states.flood or self._overrun
+        found = found or check_warmth(self._envelope.thermal.warmth, self._robot.joint_names, limits)
+        sound_ns = self._sound.update(now_ns, found is None)
+        if found is not None:
+            self._note(now_ns, "violation", found.code, found.text)
+            if self.state is SafetyState.ACTIVE:
+                self._go(now_ns, SafetyState.DEGRADED, found.code, found.text)
+        elif self.state is SafetyState.DEGRADED and sound_ns >= limits.degraded_time * 1e9:
+            self._go(now_ns, SafetyState.ACTIVE)
 
-    def _update(self, now_ns: int) -> None:
-        if self._mode in (SafetyState.FALLING, SafetyState.ESTOP):
-            return
-        found = self._violation(now_ns, with_command=True)
-        if self._mode is not SafetyState.ACTIVE:
-            if found is not None:
-                self._go(SafetyState.DISARMED, found.code, found.text)
-            elif self._mode is SafetyState.DISARMED:
-                self._go(SafetyState.READY)
-            return
-        if found is None or found.code != "tilt":
-            self._tilted_since_ns = None
-        if found is None:
-            return
-        if found.code == "tilt":
-            if self._tilted_since_ns is None:
-                self._tilted_since_ns = now_ns
-            if now_ns - self._tilted_since_ns < self._limits.tilt_time * 1e9:
-                return
-        self._fault(found)
+    def _wait(self, now_ns: int) -> None:
+        """FALLING or FALLEN: until the robot lies still, and then until it may get up."""
+        limits, rate = self._limits, self._states.base_rate
+        blind = self._state is None or self._sensors(now_ns) is not None
+        still_ns = self._still.update(now_ns, not blind and rate < limits.fallen_rate)
+        if self.state is SafetyState.FALLING:
+            if still_ns >= limits.fallen_time * 1e9:
+                self._lie_down(now_ns)
+        elif not blind and rate > _MOVES_AGAIN * limits.fallen_rate:
+            self._go(now_ns, SafetyState.FALLING, "moves", f"the base turns at {rate:.2f} rad/s again")
+        elif not blind and self._external is None and limits.recover and self._can_get_up:
+            self._tries += 1
+            self._enter(now_ns, SafetyState.RECOVERING, "fallen", f"lies {self._side}, try {self._tries}")
 
-    def _fault(self, found: Violation) -> None:
-        self._tilted_since_ns = None
-        self._faults += 1
-        self._last_fault = f"{found.code}: {found.text}"
-        self._go(SafetyState.FALLING if found.code == "tilt" else SafetyState.DISARMED, found.code, found.text)
+    def _lie_down(self, now_ns: int) -> None:
+        self._direction = direction_of(self._states.attitude.gravity)
+        waits = "" if self._limits.recover and self._can_get_up else ", and nothing here gets it up"
+        self._go(now_ns, SafetyState.FALLEN, "fallen", f"the robot lies still ({self._side}){waits}")
 
-    def _stale(self, now_ns: int) -> bool:
-        age_ns = None if self._state_seen_ns is None else now_ns - self._state_seen_ns
-        return check_age("state_timeout", "joint state", age_ns, self._limits.state_timeout) is not None
+    def _watch_getting_up(self, now_ns: int) -> None:
+        limits, state = self._limits, self._state
+        found = self._states
+        near = state is not None and bool(
+            (np.abs(state.joint_position - self._robot.default_position) < limits.upright_pose).all()
+        )
+        up_ns = self._up.update(now_ns, self._upright() and near)
+        if up_ns >= limits.upright_time * 1e9:
+            self._enter(now_ns, SafetyState.VERIFYING, "recovered", f"upright, tilt {found.attitude.tilt:.2f} rad")
+        elif self._passed(now_ns) > limits.recovery_time:
+            text = f"not upright after {limits.recovery_time:g} s, try {self._tries} of {limits.recovery_tries}"
+            self._fall(now_ns, Violation("recovery_timeout", text))
+
+    def _verify(self, now_ns: int) -> None:
+        limits = self._limits
+        if self._up.update(now_ns, self._upright()) >= limits.verify_time * 1e9:
+            self._count(recoveries=1)
+            self._enter(now_ns, SafetyState.ACTIVE)
+        elif self._passed(now_ns) > limits.verify_limit:
+            text = f"not still on its feet after {limits.verify_limit:g} s"
+            self._fall(now_ns, Violation("verify_timeout", text))
+
+    def _upright(self) -> bool:
+        limits, found = self._limits, self._states
+        return found.attitude.tilt < limits.upright_tilt and found.base_rate < limits.upright_rate
+
+    def _may_get_up(self) -> bool:
+        """Whether a robot that lies may be armed as it lies."""
+        return self._limits.recover and self._can_get_up and self._states.base_rate < self._limits.fallen_rate
+
+    @property
+    def _side(self) -> str:
+        return "" if self._direction is None else self._direction.value
+
+    def _passed(self, now_ns: int) -> float:
+        """Time in this state [s]."""
+        if self._began_ns is None:
+            self._began_ns = now_ns
+        return (now_ns - self._began_ns) * 1e-9
+
+    # Transitions.
+
+    def _go(self, now_ns: int, state: SafetyState, reason: str = "", text: str = "") -> None:
+        before = self._status
+        since_ns = 0 if self._state is None else self._state.stamp_ns
+        self._status = SafetyStatus(state, since_ns, reason, text, before.last_fault)
+        if state is SafetyState.ACTIVE:
+            self._direction = None
+        if state is not before.state:
+            self._began_ns = now_ns
+            for lasting in (self._sound, self._still, self._up):
+                lasting.reset()
+        if (state, reason) != (before.state, before.reason):
+            self.changes += 1
+            self._note(now_ns, "transition", reason, text)
+
+    def _enter(self, now_ns: int, state: SafetyState, reason: str = "", text: str = "") -> None:
+        """Efforts of another behaviour pass from now on; it has one time-out to answer."""
+        self._envelope.reset()
+        self._commands.arm()
+        self._states.arm()
+        self._arrivals.came(Source.COMMAND, now_ns)
+        self._go(now_ns, state, reason, text)
+
+    def _fault(self, now_ns: int, state: SafetyState, found: Violation) -> None:
+        self._count(faults=1)
+        self.record_due = found.code
+        self._go(now_ns, state, found.code, found.text)
+        self._status = replace(self._status, last_fault=f"{found.code}: {found.text}")
+        self.changes += 1
+
+    def _fall(self, now_ns: int, found: Violation) -> None:
+        """Down again: another try, or the emergency stop."""
+        self._count(falls=1)
+        if self._tries >= self._limits.recovery_tries:
+            text = f"{self._tries} tries to get up have failed; the last: {found.text}"
+            return self._stop(now_ns, Violation("recovery_failed", text))
+        self._fault(now_ns, SafetyState.FALLING, found)
+
+    def _stop(self, now_ns: int, found: Violation) -> None:
+        """The emergency stop, by a fault or by the operator."""
+        self._estop_ns, self._estop_damped = now_ns, False
+        if found.code == "operator":
+            self._go(now_ns, SafetyState.ESTOP, found.code, found.text)
+        else:
+            self._fault(now_ns, SafetyState.ESTOP, found)
+
+    def _count(self, **more: int) -> None:
+        self._counts.update(more)
+
+    def _note(self, now_ns: int, kind: str, code: str, text: str) -> None:
+        stamp_ns = None if self._state is None else self._state.stamp_ns
+        self._ring.add(Event(now_ns, stamp_ns, kind, self.state.value, code, text))
 
     def _damping(self, now_ns: int) -> JointEffort:
         """Damping from a fresh state; zero when there is none, or after the emergency stop has damped long enough."""
         state = self._state
         if self._estop_ns is not None and now_ns - self._estop_ns > self._limits.estop_damping_time * 1e9:
             self._estop_damped = True  # kept: the clock of a simulation may begin anew
-        expired = self._mode is SafetyState.ESTOP and self._estop_damped
-        self._damped += 1
-        if state is None or expired or self._stale(now_ns):
+        expired = self.state is SafetyState.ESTOP and self._estop_damped
+        self._count(damped=1)
+        if state is None or expired or self._arrivals.late(Source.STATE, now_ns) is not None:
             return JointEffort(0 if state is None else state.stamp_ns, np.zeros(self._robot.n_joints))
         return JointEffort(state.stamp_ns, self._envelope.damping(state))

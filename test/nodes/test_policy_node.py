@@ -30,6 +30,7 @@ from humanoid_rl_ros.interfaces.conversions import stamp_to_ns
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.parameters import PolicyParameters, SafetyParameters, SimulationParameters
 from humanoid_rl_ros.nodes.policy_node import PolicyNode
+from humanoid_rl_ros.nodes.safety_goal import Task
 from humanoid_rl_ros.nodes.safety_monitor_node import SafetyMonitorNode
 from humanoid_rl_ros.nodes.simulation_bridge_node import SimulationBridgeNode
 
@@ -261,7 +262,7 @@ def test_under_simulated_time_a_step_back_enters_the_policy_afresh(
     speaker = it.graph.speak(topics.SAFETY_STATUS)
     it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
     speaker.publish(status("ACTIVE"))
-    it.graph.until(lambda: it.policy._armed, "armed")
+    it.graph.until(lambda: it.policy._goal.task is Task.POLICY, "armed")
     for k in range(4):
         it.robot.measure(20 * k * MS, position=[0.1 * k, 0.1], velocity=[1.0, 1.0])
         it.observation(k)
@@ -323,7 +324,7 @@ def _estimating(tmp_path: Path, graph: Graph, mode: str = "lockstep") -> tuple[R
     graph.until(lambda: estimator.get_subscription_count() == 1, "subscriber")
     graph.until(lambda: monitor.get_subscription_count() == 2, "subscribers")
     monitor.publish(status("ACTIVE"))
-    graph.until(lambda: it.policy._armed, "armed")
+    graph.until(lambda: it.policy._goal.task is Task.POLICY, "armed")
     return it, estimator
 
 
@@ -388,7 +389,7 @@ def test_it_shows_itself_once_a_period_until_the_monitor_is_active(rig: Callable
     assert {m.header.frame_id for m in it.robot.efforts} == {topics.STANDBY}
     speaker = it.graph.speak(topics.SAFETY_STATUS)
     it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
-    for state, frame in (("ACTIVE", topics.ACTIVE), ("READY", topics.STANDBY), ("ACTIVE", topics.ACTIVE)):
+    for state, frame in (("ACTIVE", "ACTIVE"), ("READY", topics.STANDBY), ("ACTIVE", "ACTIVE")):
         before = len(it.robot.efforts)
         speaker.publish(status(state))
         it.graph.until(lambda before=before: len(it.robot.efforts) > before, state)
@@ -401,7 +402,7 @@ def test_disarmed_and_armed_again_between_two_statuses_is_a_new_entry(rig: Calla
     speaker = it.graph.speak(topics.SAFETY_STATUS)
     it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
     speaker.publish(status("ACTIVE", armings=1))
-    it.graph.until(lambda: it.policy._armed, "armed")
+    it.graph.until(lambda: it.policy._goal.task is Task.POLICY, "armed")
     for index in (0, 1):
         it.robot.measure(20 * index * MS)
         it.observation(index)

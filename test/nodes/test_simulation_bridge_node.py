@@ -51,7 +51,7 @@ class Rig:
         graph.until(lambda: self.status.get_subscription_count() == 1, "a subscriber")
         graph.until(lambda: self.states, "a state")
 
-    def say(self, values: Any, stamp_ns: int = 0, frame: str = topics.ACTIVE) -> None:
+    def say(self, values: Any, stamp_ns: int = 0, frame: str = "ACTIVE") -> None:
         values = [float(v) for v in values]
         if self.kind is Float64MultiArray:
             self.commander.publish(Float64MultiArray(data=values))
@@ -111,7 +111,7 @@ def test_each_answer_is_one_step_and_the_state_tells_the_effort_of_its_motors(lo
 def test_joints_of_an_answer_are_matched_by_name(lockstep: Callable[..., Rig]) -> None:
     it = lockstep()
     message = JointState(name=list(it.robot.joint_names)[::-1], effort=it.hold()[::-1].tolist())
-    message.header.frame_id = topics.ACTIVE
+    message.header.frame_id = "ACTIVE"
     it.commander.publish(message)
     it.reaches(PERIOD)
     assert list(it.states[-1].effort) == it.hold().tolist()
@@ -173,7 +173,7 @@ def test_a_command_for_other_joints_is_refused(
     else:
         names = []
     message = JointState(name=names, effort=values)
-    message.header.frame_id = topics.ACTIVE
+    message.header.frame_id = "ACTIVE"
     it.commander.publish(message)
     it.graph.until(lambda: it.refused() == 1, "a refusal")
     it.stands()

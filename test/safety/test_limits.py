@@ -15,7 +15,9 @@ from humanoid_rl_ros.resources import safety_file
 from humanoid_rl_ros.safety.limits import SafetyLimits, load_safety_limits
 
 Refuses = Callable[..., AbstractContextManager[None]]
-NAMES = [item.name for item in fields(SafetyLimits)]
+NUMBERS = [item for item in fields(SafetyLimits) if not isinstance(item.default, bool)]
+NAMES = [item.name for item in NUMBERS]
+WHOLE = [item.name for item in NUMBERS if isinstance(item.default, int)]
 
 
 def write(folder: Path, text: str) -> Path:
@@ -32,7 +34,7 @@ def test_keys_left_out_keep_their_defaults(tmp_path: Path) -> None:
 def test_the_shipped_file_is_valid_and_names_every_limit() -> None:
     file = safety_file()
     load_safety_limits(file)
-    assert all(f"{name}:" in file.read_text() for name in NAMES)
+    assert all(f"\n{name}:" in file.read_text() for name in (*NAMES, "recover"))
 
 
 def test_a_file_of_ones_own_replaces_the_shipped_one(tmp_path: Path) -> None:
@@ -43,11 +45,11 @@ def test_a_file_of_ones_own_replaces_the_shipped_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [0, -1])
 def test_no_limit_is_switched_off_by_zero_or_less(tmp_path: Path, refuses: Refuses, name: str, value: int) -> None:
-    with refuses(ConfigError, name, "above 0", str(value), "safety.yaml"):
+    with refuses(ConfigError, name, "finite and above", str(value), "safety.yaml"):
         load_safety_limits(write(tmp_path, f"format: 1\n{name}: {value}\n"))
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "non_finite_limit"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in WHOLE])
 @pytest.mark.parametrize("value", [".nan", ".inf", "-.inf"])
 def test_no_limit_is_switched_off_by_what_is_not_finite(
     tmp_path: Path, refuses: Refuses, name: str, value: str

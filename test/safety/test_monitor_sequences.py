@@ -93,7 +93,7 @@ class Anything(RuleBasedStateMachine):
 
     @rule(found=st.none() | st.just(Violation("second_policy", "2 publishers")))
     def the_graph_is_looked_at(self, found: Violation | None) -> None:
-        self.monitor.report(found)
+        self.monitor.report(self.now, found)
 
     @rule()
     def the_operator_arms(self) -> None:
