@@ -51,8 +51,8 @@ class SafetyMonitorNode(ManagedNode):
     """Converts, asks the monitor, publishes.
 
     From its first activation on, also when deactivated, it answers every state: with the policy's effort where such may
-    pass, with damping otherwise. In lock-step the clock of the monitor is the stamp of the state, so that a run does not
-    depend on the machine; a wall-clock watchdog notices a policy that has died.
+    pass, with damping otherwise. In lock-step the clock of the monitor is the stamp of the state, so that a run is the
+    same on any machine; a wall-clock watchdog notices a policy that has died.
     """
 
     def __init__(self, **options: Any) -> None:

@@ -121,6 +121,11 @@ class MujocoBackend:
         self._periods += 1
         return self._measured()
 
+    def push(self, velocity: FloatArray) -> None:
+        """Add to the velocity of the base, as a shove does [m/s; world; Shape (3,)]."""
+        self._qvel[self.layout.root_dof : self.layout.root_dof + 3] += velocity
+        mujoco.mj_step1(self.model, self.data)
+
     def read(self) -> RobotState:
         """The last state, again."""
         return self._state

@@ -24,13 +24,13 @@ from ros_graph import OK, FakeRobot, Graph
 from sensor_msgs.msg import Imu, JointState
 from tiny_policy import VELOCITY_COMMAND_AT, write_policy, write_robot
 
+from humanoid_rl_ros.behaviours.conductor import Task
 from humanoid_rl_ros.core.robot import RobotSpec, load_robot
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.conversions import stamp_to_ns
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.parameters import PolicyParameters, SafetyParameters, SimulationParameters
 from humanoid_rl_ros.nodes.policy_node import PolicyNode
-from humanoid_rl_ros.nodes.safety_goal import Task
 from humanoid_rl_ros.nodes.safety_monitor_node import SafetyMonitorNode
 from humanoid_rl_ros.nodes.simulation_bridge_node import SimulationBridgeNode
 
@@ -262,7 +262,7 @@ def test_under_simulated_time_a_step_back_enters_the_policy_afresh(
     speaker = it.graph.speak(topics.SAFETY_STATUS)
     it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
     speaker.publish(status("ACTIVE"))
-    it.graph.until(lambda: it.policy._goal.task is Task.POLICY, "armed")
+    it.graph.until(lambda: it.policy._conductor.goal.task is Task.POLICY, "armed")
     for k in range(4):
         it.robot.measure(20 * k * MS, position=[0.1 * k, 0.1], velocity=[1.0, 1.0])
         it.observation(k)
@@ -324,7 +324,7 @@ def _estimating(tmp_path: Path, graph: Graph, mode: str = "lockstep") -> tuple[R
     graph.until(lambda: estimator.get_subscription_count() == 1, "subscriber")
     graph.until(lambda: monitor.get_subscription_count() == 2, "subscribers")
     monitor.publish(status("ACTIVE"))
-    graph.until(lambda: it.policy._goal.task is Task.POLICY, "armed")
+    graph.until(lambda: it.policy._conductor.goal.task is Task.POLICY, "armed")
     return it, estimator
 
 
@@ -402,7 +402,7 @@ def test_disarmed_and_armed_again_between_two_statuses_is_a_new_entry(rig: Calla
     speaker = it.graph.speak(topics.SAFETY_STATUS)
     it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
     speaker.publish(status("ACTIVE", armings=1))
-    it.graph.until(lambda: it.policy._goal.task is Task.POLICY, "armed")
+    it.graph.until(lambda: it.policy._conductor.goal.task is Task.POLICY, "armed")
     for index in (0, 1):
         it.robot.measure(20 * index * MS)
         it.observation(index)

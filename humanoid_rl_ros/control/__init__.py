@@ -1,0 +1,1 @@
+"""Behaviours and safety monitor together: what answers a state, in a node, in a drill, in a replay."""
