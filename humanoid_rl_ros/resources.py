@@ -14,6 +14,8 @@ from humanoid_rl_ros.policies.bundle import FILE_NAME, PolicyBundle
 from humanoid_rl_ros.policies.bundle_file import load_bundle
 
 PACKAGE = "humanoid_rl_ros"
+GET_UP = "get_up"
+"""How the names of policies begin that get a robot up."""
 
 
 def _share_candidates() -> Iterator[Path]:
@@ -99,14 +101,23 @@ def default_policy(robot: RobotSpec) -> str:
     Raises:
         ConfigError: none is shipped for this robot.
     """
-    folder = share_folder() / "config" / "policies"
-    fitting = [name for name in policy_names() if load_bundle(folder / name).robot == robot.name]
+    fitting = [name for name in _fitting(robot) if not name.startswith(GET_UP)]
     if not fitting:
         raise ConfigError(
             f"no policy is shipped for robot '{robot.name}'; name a bundle, or make one: humanoid_rl train, "
             "humanoid_rl policy stand"
         )
     return min(fitting, key=lambda name: (not name.startswith("walk"), name))
+
+
+def default_get_up(robot: RobotSpec) -> str:
+    """Name of the shipped policy that gets a robot up; empty where none is shipped."""
+    return next((name for name in _fitting(robot) if name.startswith(GET_UP)), "")
+
+
+def _fitting(robot: RobotSpec) -> list[str]:
+    folder = share_folder() / "config" / "policies"
+    return [name for name in policy_names() if load_bundle(folder / name).robot == robot.name]
 
 
 def safety_file(name: str = "") -> Path:

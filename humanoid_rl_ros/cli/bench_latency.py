@@ -32,6 +32,8 @@ from humanoid_rl_ros.safety.status import SafetyState
 
 START_TIMEOUT_S = 20.0
 SETTLE_S = 1.0
+NOISE = 1e-4
+"""Of positions and rates [rad], [rad/s]: sensors that repeat themselves to the last bit count as frozen."""
 UPRIGHT_FORCE = np.array([0.0, 0.0, 9.81])
 PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99.9": 99.9}
 
@@ -77,6 +79,7 @@ class _Source:
         self._writer = JointStateWriter(robot.joint_names, ("position", "velocity", "effort"))
         self._imu_writer = ImuWriter(robot.imu.frame)
         self._position = robot.default_position
+        self._noise = np.random.default_rng(0)
         self._zeros = np.zeros(robot.n_joints)
         self._sent_ns: dict[int, int] = {}
         self.answered: list[float] = []
@@ -138,8 +141,10 @@ class _Source:
 
     def _publish(self) -> None:
         stamp_ns = time.time_ns()
-        self._imu.publish(self._imu_writer.write(stamp_ns, np.array([0.0, 0.0, 0.0, 1.0]), np.zeros(3), UPRIGHT_FORCE))
-        message = self._writer.write(stamp_ns, "", self._position, self._zeros, self._zeros)
+        rates = self._noise.uniform(-NOISE, NOISE, 3)
+        self._imu.publish(self._imu_writer.write(stamp_ns, np.array([0.0, 0.0, 0.0, 1.0]), rates, UPRIGHT_FORCE))
+        position = self._position + self._noise.uniform(-NOISE, NOISE, self._position.size)
+        message = self._writer.write(stamp_ns, "", position, self._zeros, self._zeros)
         self._sent_ns[stamp_ns] = time.perf_counter_ns()
         self._joint_states.publish(message)
 

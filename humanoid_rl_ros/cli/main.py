@@ -263,6 +263,24 @@ def bench_latency(
     run_latency(rates=rate, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
 
 
+@bench_app.command("faults")
+def bench_faults(
+    trials: Annotated[int, typer.Option(min=1, help="Of each fault while ACTIVE.")] = 20,
+    state_trials: Annotated[int, typer.Option(min=0, help="Of each fault in every other state.")] = 3,
+    kills: Annotated[int, typer.Option(min=1, help="Of each node that is killed, stopped or raises.")] = 3,
+    rate: Annotated[float, typer.Option(min=50.0, max=1000.0, help="Joint states per second.")] = 200.0,
+    only: Annotated[list[str] | None, typer.Option(help="Part of a fault's name; may be given again.")] = None,
+    load: Annotated[int, typer.Option(min=0, help="Processes that compute beside it.")] = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Break the graph in every way and every state, and time how soon the safety monitor is safe and what it says."""
+    from humanoid_rl_ros.cli.bench_faults import FaultOptions, run_faults
+
+    options = FaultOptions(trials, state_trials, kills, rate, tuple(only or ()), load)
+    if not run_faults(options, json_file=json_file, console=console):
+        raise typer.Exit(1)
+
+
 @bench_app.command("training")
 def bench_training(
     only: Annotated[

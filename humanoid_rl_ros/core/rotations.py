@@ -96,8 +96,12 @@ def projected_gravity(quaternion: FloatArray) -> FloatArray:
     Returns:
         Third row of the rotation matrix, negated [body frame; Shape (..., 3)].
     """
-    w, x, y, z = np.moveaxis(quaternion, -1, 0)
-    return np.stack([2.0 * (w * y - x * z), -2.0 * (y * z + w * x), 2.0 * (x * x + y * y) - 1.0], axis=-1)
+    w, x, y, z = quaternion[..., 0], quaternion[..., 1], quaternion[..., 2], quaternion[..., 3]
+    gravity = np.empty((*quaternion.shape[:-1], 3))
+    gravity[..., 0] = 2.0 * (w * y - x * z)
+    gravity[..., 1] = -2.0 * (y * z + w * x)
+    gravity[..., 2] = 2.0 * (x * x + y * y) - 1.0
+    return gravity
 
 
 def tilt(quaternion: FloatArray) -> FloatArray:

@@ -75,6 +75,9 @@ class ManagedNode(LifecycleNode):
         """Called again and again at the end, between spins, until it returns True or a second has passed."""
         return True
 
+    def last_word(self) -> None:
+        """Said when a callback has failed, before the process ends."""
+
     # Entities that live from configure to cleanup.
 
     def publish_on(self, topic: Topic, name: str = "", kind: Any = None) -> Any:
@@ -251,13 +254,19 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
         executor.add_node(node)
         if not node.autostart():
             return 1
-        while not ended:
-            executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
+        try:
+            while not ended:
+                executor.spin_once(timeout_sec=SPIN_TIMEOUT_S)
+        except ExternalShutdownException:
+            return 0
+        except Exception as error:  # of a callback: what the node knows now cannot be trusted
+            node.get_logger().fatal(f"ended by {type(error).__name__}: {error}")
+            node.get_logger().info(traceback.format_exc())
+            node.last_word()
+            return 1
         until = time.monotonic() + SHUTDOWN_LIMIT_S
         while not node.finish() and time.monotonic() < until:
             executor.spin_once(timeout_sec=0.005)
-        return 0
-    except ExternalShutdownException:
         return 0
     finally:
         if node is not None:

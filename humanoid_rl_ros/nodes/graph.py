@@ -13,7 +13,7 @@ from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.nodes.choices import MODES
 from humanoid_rl_ros.policies.contract import require_contract
-from humanoid_rl_ros.resources import default_policy, find_policy, find_robot, safety_file
+from humanoid_rl_ros.resources import default_get_up, default_policy, find_policy, find_robot, safety_file
 from humanoid_rl_ros.safety.limits import load_safety_limits
 
 REMAPPINGS = (("/clock", "clock"), ("/tf", "tf"))
@@ -47,6 +47,7 @@ def graph_parameters(
     base_velocity_topic: str = "",
     entry_blend: float | None = None,
     limits: str = "",
+    get_up: str | None = None,
     arm: bool = True,
     stop_after: float = 0.0,
     seed: int | None = None,
@@ -65,6 +66,8 @@ def graph_parameters(
         base_velocity_topic: odometry for policies that observe the base's velocity; empty for none.
         entry_blend: time to take over from the measured pose [s]; None for the bundle's own.
         limits: safety YAML; empty for the shipped one.
+        get_up: bundle that gets the robot up after a fall, as `policy`; empty: none; None: the one shipped for this
+            robot, if there is one.
         arm: whether the monitor arms itself when it is ready.
         stop_after: simulated time after release at which the simulation pauses [s]; 0: never.
         seed: of the small perturbation at reset; None for none.
@@ -92,7 +95,11 @@ def graph_parameters(
         bridge["seed"] = seed
     return GraphParameters(
         simulation_bridge=bridge,
-        policy_node={**shared, **_policy(policy, velocity_command, cmd_vel_type, base_velocity_topic, entry_blend)},
+        policy_node={
+            **shared,
+            **_policy(policy, velocity_command, cmd_vel_type, base_velocity_topic, entry_blend),
+            "get_up": default_get_up(find_robot(robot)) if get_up is None else get_up,
+        },
         safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": arm},
         remappings=REMAPPINGS,
     )
@@ -107,11 +114,13 @@ def robot_parameters(
     base_velocity_topic: str = "",
     entry_blend: float | None = None,
     limits: str = "",
+    get_up: str = "",
 ) -> GraphParameters:
     """The policy and the safety monitor of a real robot: its own clock, and armed by nobody but the operator.
 
     Args:
         robot, policy, cmd_vel_type, base_velocity_topic, entry_blend, limits: as of `graph_parameters`.
+        get_up: bundle that gets the robot up after a fall; empty: none. A real robot does not get up unasked.
         command_type: ``float64_multi_array`` or ``joint_state``: what the robot's driver takes.
 
     Returns:
@@ -123,7 +132,11 @@ def robot_parameters(
     _checked(robot, policy, limits, base_velocity_topic)
     shared = {"robot": robot, "mode": "realtime", "use_sim_time": False, "autostart": True}
     return GraphParameters(
-        policy_node={**shared, **_policy(policy, None, cmd_vel_type, base_velocity_topic, entry_blend)},
+        policy_node={
+            **shared,
+            **_policy(policy, None, cmd_vel_type, base_velocity_topic, entry_blend),
+            "get_up": get_up,
+        },
         safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": False},
     )
 

@@ -139,6 +139,11 @@ class SafetyMonitorNode(ManagedNode):
         self._answers = False
         return True
 
+    def last_word(self) -> None:
+        """Zero effort, at once."""
+        if self._monitor is not None:
+            self._send(self._monitor.farewell())
+
     def _now_ns(self) -> int:
         """The monitor's clock: the state's stamp in lock-step, else the monotonic clock."""
         if not self._lockstep:

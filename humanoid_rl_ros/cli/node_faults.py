@@ -1,0 +1,181 @@
+"""Nodes that die in the middle: how long until the motors of a simulated robot damp."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+
+from humanoid_rl_ros.cli.fault_rig import PASSING_FRAMES, FaultRig
+from humanoid_rl_ros.cli.processes import NodeProcess, ProcessError, ProcessGroup, parameter_arguments
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.cdr import JointStateReader
+from humanoid_rl_ros.nodes.graph import graph_parameters
+from humanoid_rl_ros.nodes.quality import qos
+from humanoid_rl_ros.resources import find_robot
+
+ROBOT = "reference"
+START_TIMEOUT_S = 30.0
+WATCH_S = 1.5
+WALKS_S = 0.5
+WAYS = (
+    ("policy_node", "SIGKILL"),
+    ("policy_node", "SIGSTOP"),
+    ("safety_monitor_node", "SIGKILL"),
+    ("safety_monitor_node", "SIGSTOP"),
+    ("safety_monitor_node", "exception"),
+)
+
+
+@dataclass
+class NodeFault:
+    """What came of one node that died.
+
+    Attributes:
+        node, how: which.
+        trials: how often.
+        damped: how often the motors damped, or were without effort, and stayed so.
+        disarmed: how often the monitor was, or a new one came up, DISARMED or READY, with no effort passing.
+        reactions: from its end to the first damping on the motors [s].
+        reason: the reason that the monitor gave, or who acted in its place.
+    """
+
+    node: str
+    how: str
+    trials: int = 0
+    damped: int = 0
+    disarmed: int = 0
+    reactions: list[float] = field(default_factory=list)
+    reason: str = ""
+
+
+class _Motors:
+    """Hears what the motors of the simulation do."""
+
+    def __init__(self, node: Node, robot: RobotSpec) -> None:
+        self._robot = robot
+        self._reader = JointStateReader()
+        self._velocity: Any = None
+        self.since_ns = 0
+        self.quiet: list[tuple[int, bool]] = []
+        self._subscription = node.create_subscription(
+            JointState, topics.JOINT_STATES.name, self._on_state, qos(topics.JOINT_STATES), raw=True
+        )
+
+    def _on_state(self, raw: bytes) -> None:
+        """Effort is what brought the robot into this state: damping of the one before, or nothing."""
+        message = self._reader.read(raw)
+        limit = self._robot.effort_limit
+        if self._velocity is not None:
+            damping = np.clip(-self._robot.kd * self._velocity, -limit, limit)
+            quiet = np.allclose(message.effort, damping, atol=1e-6) or not message.effort.any()
+            self.quiet.append((time.monotonic_ns(), bool(quiet)))
+        self._velocity = message.velocity
+
+    def settled_after(self, since_ns: int) -> float | None:
+        """Time from then to the first state of an unbroken quiet [s]; None where there is none."""
+        heard = [(at, quiet) for at, quiet in self.quiet if at >= since_ns]
+        loud = [at for at, quiet in heard if not quiet]
+        first = next((at for at, quiet in heard if quiet and (not loud or at > loud[-1])), None)
+        return None if first is None else (first - since_ns) * 1e-9
+
+
+def run_node_faults(
+    rig: FaultRig, trials: int, folder: Path, limits: Path, show: Callable[[str], None]
+) -> list[NodeFault]:
+    """Let each node die in each way.
+
+    Args:
+        rig: hears the monitor; says nothing meanwhile.
+        trials: of each way.
+        folder: of the benchmark robot, which takes no part here.
+        limits: whose folder takes the monitors' records.
+        show: takes what is being done.
+
+    Raises:
+        HumanoidError: a node did not start.
+    """
+    rig.speak_for_the_policy(False)
+    robot = find_robot(ROBOT)
+    motors = _Motors(rig.node, robot)
+    results = []
+    for node, how in WAYS:
+        result = NodeFault(node, how)
+        results.append(result)
+        for trial in range(trials):
+            show(f"{node}, {how}: {trial + 1} of {trials}")
+            _die(rig, motors, result, str(limits.parent))
+    return results
+
+
+def _die(rig: FaultRig, motors: _Motors, result: NodeFault, records: str) -> None:
+    graph = graph_parameters(ROBOT, "walk", velocity_command=(0.3, 0.0, 0.0), arm=False, get_up="")
+    rig.forget()
+    with ProcessGroup() as processes:
+
+        def start(module: str, parameters: Any) -> NodeProcess:
+            return processes.start(module, ["--ros-args", *parameter_arguments(parameters)])
+
+        # Commands with names and stamps tell the states apart.
+        stamped = {"command_type": "joint_state"}
+        start("humanoid_rl_ros.nodes.simulation_bridge_node", {**graph.simulation_bridge, **stamped})
+        policy = start("humanoid_rl_ros.nodes.policy_node", graph.policy_node)
+        module = (
+            "humanoid_rl_ros.cli.raising_monitor"
+            if result.how == "exception"
+            else "humanoid_rl_ros.nodes.safety_monitor_node"
+        )
+        monitor_parameters = {**graph.safety_monitor, **stamped, "records": records}
+        monitor = start(module, monitor_parameters)
+        _walk(rig, processes)
+        motors.quiet.clear()
+        result.trials += 1
+        victim = policy if result.node == "policy_node" else monitor
+        began_ns = _end(rig, victim, result.how)
+        rig.listen(WATCH_S)
+        settled = motors.settled_after(began_ns)
+        if settled is not None:
+            result.damped += 1
+            result.reactions.append(settled)
+        result.reason = rig.reason if victim is policy else "the motors' own time-out"
+        if victim is not policy:
+            victim.process.kill()
+            rig.forget()
+            rig.forget_status()
+            start("humanoid_rl_ros.nodes.safety_monitor_node", monitor_parameters)
+            rig.listen(START_TIMEOUT_S, lambda: bool(rig.state))
+            rig.listen(0.5)
+        elif result.how == "SIGSTOP":
+            victim.process.send_signal(signal.SIGCONT)
+        result.disarmed += bool(rig.state) and rig.state not in PASSING_FRAMES
+
+
+def _walk(rig: FaultRig, processes: ProcessGroup) -> None:
+    end = time.monotonic() + START_TIMEOUT_S
+    rig.forget_status()
+    while rig.state not in PASSING_FRAMES:
+        processes.check()
+        if time.monotonic() > end:
+            raise ProcessError(f"the monitor does not become ACTIVE; it is {rig.state}: {rig.reason}")
+        if rig.state == "READY":
+            rig.arm()
+        rig.listen(0.1)
+    rig.listen(WALKS_S)
+
+
+def _end(rig: FaultRig, victim: NodeProcess, how: str) -> int:
+    """End it; when that was [ns; monotonic]."""
+    if how != "exception":
+        victim.process.send_signal(signal.Signals[how])
+        return time.monotonic_ns()
+    while victim.process.poll() is None:
+        rig.listen(0.01)
+    return max((c.arrived_ns for c in rig.commands if c.passes), default=time.monotonic_ns())
