@@ -28,6 +28,7 @@ def start(context: LaunchContext) -> list:
         base_velocity_topic=given["base_velocity_topic"],
         entry_blend=entry_blend(given["entry_blend"]),
         limits=given["limits"],
+        get_up=given["get_up"],
     )
     shared = {"namespace": given["namespace"], "remappings": graph.remappings, "required": False}
     return [

@@ -10,7 +10,7 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.nodes.graph import graph_parameters
-from humanoid_rl_ros.nodes.launch_arguments import SIMULATION_ARGUMENTS, entry_blend, velocity_command
+from humanoid_rl_ros.nodes.launch_arguments import SIMULATION_ARGUMENTS, entry_blend, get_up, pushes, velocity_command
 from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
 
 
@@ -25,6 +25,8 @@ def start(context: LaunchContext) -> list:
         base_velocity_topic=given["base_velocity_topic"],
         entry_blend=entry_blend(given["entry_blend"]),
         limits=given["limits"],
+        get_up=get_up(given["get_up"]),
+        pushes=pushes(given["pushes"]),
         arm=given["arm"] == "true",
     )
     shared = {"namespace": given["namespace"], "remappings": graph.remappings}

@@ -216,27 +216,32 @@ def _reaction_table(results: Sequence[FaultResult]) -> Table:
         if result.state == SafetyState.ACTIVE.value and result.reactions:
             numbers = [_milliseconds(v) for v in (*(result.percentile(q) for q in (50.0, 99.0, 100.0)), result.bound)]
             beyond = sum(value > result.bound for value in result.reactions)
-            table.add_row(result.fault, str(result.injected), *numbers, str(beyond))
+            table.add_row(result.fault, str(len(result.reactions)), *numbers, str(beyond))
     return table
 
 
 def _state_table(results: Sequence[FaultResult]) -> Table:
-    table = Table(title="injected / detected / rightly named / survived")
-    table.add_column("fault")
+    table = Table(title="trials in each state; where not all were detected, rightly named and survived, how many were")
+    table.add_column("fault", no_wrap=True)
     for state in STATES:
-        table.add_column(state.value.capitalize(), justify="right")
+        table.add_column(state.value[:7], justify="right", no_wrap=True)
     for fault in dict.fromkeys(result.fault for result in results):
-        row = {r.state: f"{r.injected}/{r.detected}/{r.named}/{r.survived}" for r in results if r.fault == fault}
+        row = {r.state: _outcome(r) for r in results if r.fault == fault}
         table.add_row(fault, *[row.get(state.value, "") for state in STATES])
     total = [sum(getattr(r, name) for r in results) for name in ("injected", "detected", "named", "survived")]
     table.caption = "all: {} injected, {} detected, {} rightly named, {} survived".format(*total)
     return table
 
 
+def _outcome(r: FaultResult) -> str:
+    complete = r.injected == r.detected == r.named == r.survived
+    return str(r.injected) if complete else f"{r.injected}:{r.detected}/{r.named}/{r.survived}"
+
+
 def _node_table(nodes: Sequence[NodeFault]) -> Table:
     table = Table(title="a node that dies: last command with the policy's effort to damping on the motors [ms]")
-    for heading in ("node", "how", "trials", "damped", "p50", "max", "its end", "comes up DISARMED"):
-        table.add_column(heading, justify="left" if heading in ("node", "how", "its end") else "right")
+    for heading in ("node", "how", "trials", "damped", "p50", "max", "by", "then no effort"):
+        table.add_column(heading, justify="left" if heading in ("node", "how", "by") else "right")
     for n in nodes:
         middle, most = (_milliseconds(float(f(n.reactions))) if n.reactions else "–" for f in (np.median, np.max))
         table.add_row(n.node, n.how, str(n.trials), str(n.damped), middle, most, n.reason, str(n.disarmed))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from bisect import bisect_left
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -17,11 +18,13 @@ from humanoid_rl_ros.cli.demo_report import DemoResult, draw, summarise, summary
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.observer import GraphObserver, Recording
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
-from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
 from humanoid_rl_ros.resources import default_policy, find_policy, find_robot
+from humanoid_rl_ros.safety.status import PASSING
 
+PASSING_FRAMES = frozenset(state.value for state in PASSING)
 START_TIMEOUT_S = 60.0  # the first start after an installation compiles every module
 STALL_TIMEOUT_S = 20.0
 REFRESH_S = 0.1
@@ -43,6 +46,8 @@ class DemoOptions:
         json_file, picture: where to write, or None.
         entry_blend: time to take over from the measured pose [s]; None for the bundle's own.
         safety: safety YAML, or empty for the shipped one.
+        pushes: shoves of the base, four numbers each: time after release [s], x, y, z [m/s].
+        get_up: bundle that gets the robot up; None: the one shipped for it; empty: none.
     """
 
     robot: str
@@ -54,6 +59,26 @@ class DemoOptions:
     picture: Path | None
     entry_blend: float | None = None
     safety: str = ""
+    pushes: tuple[float, ...] = ()
+    get_up: str | None = None
+
+
+def parse_pushes(texts: Sequence[str]) -> tuple[float, ...]:
+    """Texts such as ``3 2.0 0`` as the four numbers of each push.
+
+    Raises:
+        ConfigError: a text is not three finite numbers.
+    """
+    found: list[float] = []
+    for text in texts:
+        try:
+            at, x, y = (float(word) for word in text.replace(",", " ").split())
+        except ValueError:
+            raise ConfigError(f"a push is three numbers, 'T X Y', found '{text}'") from None
+        if not np.isfinite([at, x, y]).all():
+            raise ConfigError(f"a push must be finite numbers, found '{text}'")
+        found += [at, x, y, 0.0]
+    return tuple(found)
 
 
 def run_demo(options: DemoOptions, console: Console) -> bool:
@@ -64,7 +89,7 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         console: where to show it.
 
     Returns:
-        Whether the robot stood to the end.
+        Whether the robot stood to the end; of one that was pushed, whether it was on its feet at the end.
 
     Raises:
         HumanoidError: the robot, the policy or a node is not usable, or a node died.
@@ -82,6 +107,8 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         velocity_command=options.command,
         entry_blend=options.entry_blend,
         limits=options.safety,
+        get_up=options.get_up,
+        pushes=options.pushes,
         arm=False,  # armed from here, once the observer hears the graph: the record is then whole
         stop_after=options.seconds,
     )
@@ -103,7 +130,7 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
     if error is not None:
         raise error
     assert result is not None
-    return result.stood
+    return result.stood or (bool(options.pushes) and result.on_its_feet)
 
 
 def _draw(record: Recording, result: DemoResult, robot: RobotSpec, picture: Path) -> None:
@@ -157,7 +184,7 @@ def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View) -> No
         view.refresh()
         if observer.safety.get("state") == "READY" and not armed and observer.recording.time:
             observer.arm()
-        armed = armed or observer.safety.get("state") == "ACTIVE"
+        armed = armed or observer.safety.get("state") in PASSING_FRAMES
         now = time.monotonic()
         bridge = observer.diagnostics.get("simulation_bridge", {})
         if bridge.get("finished") == "True":

@@ -15,6 +15,16 @@ from humanoid_rl_ros.core.robot import RobotSpec
 
 FALLEN_TILT_RAD = 1.0
 FALLEN_HEIGHT_SHARE = 0.6
+LABELLED_S = 0.3
+STATE_COLOURS = {
+    "DISARMED": "tab:gray",
+    "DEGRADED": "tab:olive",
+    "FALLING": "tab:red",
+    "FALLEN": "tab:orange",
+    "RECOVERING": "tab:blue",
+    "VERIFYING": "tab:green",
+    "ESTOP": "black",
+}
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,8 @@ class DemoResult:
         tick_ms: joint state received to effort published, p50, p99, max [ms].
         clamped_fraction: share of policy efforts that the safety monitor altered.
         safety_state, safety_reason: where the monitor stood at the end.
-        faults: times it left ACTIVE.
+        faults: times a violation took the motors from the policy.
+        falls, recoveries: times the robot fell, and got up again by itself.
     """
 
     robot: str
@@ -57,11 +68,27 @@ class DemoResult:
     safety_state: str
     safety_reason: str
     faults: int
+    falls: int
+    recoveries: int
+
+    @property
+    def on_its_feet(self) -> bool:
+        """Whether the policy drove the robot at the end."""
+        return self.safety_state in ("ACTIVE", "DEGRADED")
 
     @property
     def stood(self) -> bool:
-        """Whether the robot stood at the end with the monitor still passing efforts."""
-        return not self.fell and self.safety_state == "ACTIVE"
+        """Whether the robot never fell, and the policy drove it at the end."""
+        return not self.fell and self.on_its_feet
+
+    @property
+    def outcome(self) -> str:
+        """For people."""
+        if self.stood:
+            return "stood to the end"
+        if self.on_its_feet and self.recoveries:
+            return f"fell, got up and went on ({self.recoveries} of {self.falls} falls)"
+        return "FELL" if self.fell else "did not stand under control"
 
     def as_json(self) -> dict[str, Any]:
         """The fields as JSON types."""
@@ -111,6 +138,8 @@ def summarise(
         safety_state=state,
         safety_reason=safety.get("last_fault", "") or safety.get("reason", ""),
         faults=int(monitor.get("faults", 0)),
+        falls=int(monitor.get("falls", 0)),
+        recoveries=int(monitor.get("recoveries", 0)),
     )
 
 
@@ -119,7 +148,7 @@ def summary_table(result: DemoResult) -> Table:
     table = Table(title=f"{result.robot} · {result.policy} · {result.mode}", show_header=False, title_justify="left")
     tick = result.tick_ms
     rows = {
-        "outcome": "stood to the end" if result.stood else "FELL" if result.fell else "did not stand under control",
+        "outcome": result.outcome,
         "simulated time": f"{result.seconds:.2f} s at {result.real_time_factor:.2f} × real time",
         "command": "({:.2f}, {:.2f}) m/s, {:.2f} rad/s".format(*result.command),
         "mean velocity": "({:.3f}, {:.3f}) m/s, {:.3f} rad/s".format(*result.mean_velocity),
@@ -135,6 +164,17 @@ def summary_table(result: DemoResult) -> Table:
     return table
 
 
+def _shade(axis: Any, recording: Recording) -> None:
+    """What the safety monitor said, where it was not ACTIVE."""
+    spans = zip(recording.safety, [*recording.safety[1:], (recording.time[-1], "")], strict=True)
+    for (start, state), (end, _) in spans:
+        colour = STATE_COLOURS.get(state)
+        if colour is not None and end > start:
+            axis.axvspan(start, end, color=colour, alpha=0.25, linewidth=0)
+            if end - start > LABELLED_S:
+                axis.text(0.5 * (start + end), 0.02, state, rotation=90, fontsize="x-small", ha="center", va="bottom")
+
+
 def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path) -> None:
     """Height, tilt, speed, and efforts against their limits over time, as a PNG.
 
@@ -147,7 +187,7 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(4, 1, figsize=(12, 10), sharex=True, layout="constrained")
-    figure.suptitle(f"{result.robot} · policy {result.policy} · {result.mode} · {'stood' if result.stood else 'fell'}")
+    figure.suptitle(f"{result.robot} · policy {result.policy} · {result.mode} · {result.outcome}")
     time = np.asarray(recording.time)
     axes[0].plot(time, recording.height, color="tab:blue")
     axes[0].set(ylabel="base height [m]", ylim=(0.0, 1.15 * max(recording.height)))
@@ -175,6 +215,7 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
     axes[3].set(ylabel="effort / limit", xlabel="simulated time [s]", ylim=(-1.15, 1.15))
     for axis in axes:
         axis.grid(alpha=0.3)
+    _shade(axes[0], recording)
     for axis in axes[1:]:
         axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
     figure.savefig(path, dpi=110)

@@ -9,6 +9,7 @@ import numpy as np
 from humanoid_rl_ros.behaviours.conductor import Conductor
 from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
 from humanoid_rl_ros.control.loop import ControlLoop
+from humanoid_rl_ros.core import rotations
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
@@ -19,6 +20,8 @@ from humanoid_rl_ros.safety.limits import SafetyLimits
 from humanoid_rl_ros.safety.monitor import SafetyMonitor
 from humanoid_rl_ros.safety.status import SafetyState
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
+
+DOWN_SHARE = 1.0 / 3.0
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,7 @@ class Drill:
         )
         self.command = VelocityCommand()
         self.state: RobotState = self.backend.read()
+        self._standing_height = self.backend.ground_truth().base_height
 
     @staticmethod
     def _behaviour(bundle: PolicyBundle, robot: RobotSpec) -> PolicyBehaviour:
@@ -98,6 +102,14 @@ class Drill:
                 return True
             self.step()
         return self.safety is until
+
+    def heading(self) -> float:
+        """Where the robot faces, about the vertical [rad]."""
+        return float(rotations.roll_pitch_yaw(self.backend.ground_truth().base_orientation)[2])
+
+    def lies(self) -> bool:
+        """Whether the base is down: below a third of the height it stood at."""
+        return self.backend.ground_truth().base_height < DOWN_SHARE * self._standing_height
 
     def push(self, velocity: FloatArray | list[float]) -> None:
         """Shove the base [m/s; world; Shape (3,)]."""

@@ -307,6 +307,7 @@ class FaultRig:
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self.script = Script()
+            self.stream(0.1)  # what the last fault has left behind comes to light
             if self._back_to_ready(end) and self._go_to(wanted):
                 return True
         return False
@@ -355,7 +356,7 @@ class FaultRig:
             if ask is not None:
                 ask()
             self.stream(0.1, lambda: self.state == wanted.value)
-        return self.state == wanted.value
+        return bool(self.state == wanted.value)
 
     def close(self) -> None:
         """Leave the graph."""

@@ -66,15 +66,35 @@ def demo(
         typer.Option(min=0.0, help="Time to take over from the measured pose (s); the bundle's by default."),
     ] = None,
     safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
+    push: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'T X Y'", help="Shove the base after T s by (X, Y) m/s, in the world; may be repeated."),
+    ] = None,
+    get_up: Annotated[
+        str | None,
+        typer.Option(help="Bundle that gets the robot up; by default the one shipped for it, none for none."),
+    ] = None,
     json_file: JsonFile = None,
     picture: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw the run.")] = Path(
         "humanoid_rl_demo.png"
     ),
 ) -> None:
     """Start simulation, policy and safety monitor as three ROS 2 nodes and watch them; exit 0 if the robot stood."""
-    from humanoid_rl_ros.cli.demo import DemoOptions, run_demo
+    from humanoid_rl_ros.cli.demo import DemoOptions, parse_pushes, run_demo
 
-    options = DemoOptions(robot, policy, command, seconds, mode.value, json_file, picture, entry_blend, safety)
+    options = DemoOptions(
+        robot,
+        policy,
+        command,
+        seconds,
+        mode.value,
+        json_file,
+        picture,
+        entry_blend,
+        safety,
+        parse_pushes(push or []),
+        "" if get_up == "none" else get_up,
+    )
     if not run_demo(options, console):
         raise typer.Exit(1)
 
@@ -261,6 +281,38 @@ def bench_latency(
     from humanoid_rl_ros.cli.bench_latency import run_latency
 
     run_latency(rates=rate, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
+
+
+@bench_app.command("safety")
+def bench_safety(
+    count: Annotated[int, typer.Option(min=1000, help="Wild inputs to the envelope.")] = 1_000_000,
+    hours: Annotated[float, typer.Option(min=0.001, help="Simulated time to walk under pushes (h).")] = 1.0,
+    robot: Robot = "reference",
+    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Wild inputs against the envelope, the monitor's cost, and an hour of walking in which it must not cry wolf."""
+    from humanoid_rl_ros.cli.bench_safety import run_safety
+
+    result = run_safety(count=count, hours=hours, robot=robot, seed=seed, json_file=json_file, console=console)
+    if result.broken or result.trips:
+        raise typer.Exit(1)
+
+
+@bench_app.command("falls")
+def bench_falls(
+    count: Annotated[int, typer.Option(min=1, help="Falls.")] = 100,
+    robot: Robot = "reference",
+    policy: Annotated[str, typer.Option(help="Bundle it walks by; by default the one shipped for the robot.")] = "",
+    get_up: Annotated[str, typer.Option(help="Bundle that gets it up; by default the one shipped for it.")] = "",
+    seed: Annotated[int, typer.Option(min=0, help="Of directions, times and commands.")] = 0,
+    safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
+    json_file: JsonFile = None,
+) -> None:
+    """Push a walking robot over in eight directions, again and again, and count how often it gets up and walks on."""
+    from humanoid_rl_ros.cli.bench_falls import FallOptions, run_falls
+
+    run_falls(FallOptions(robot, policy, get_up, count, seed, safety), json_file=json_file, console=console)
 
 
 @bench_app.command("faults")

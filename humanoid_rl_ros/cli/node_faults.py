@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,21 +12,25 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
 from humanoid_rl_ros.cli.fault_rig import PASSING_FRAMES, FaultRig
 from humanoid_rl_ros.cli.processes import NodeProcess, ProcessError, ProcessGroup, parameter_arguments
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.cdr import JointStateReader
 from humanoid_rl_ros.nodes.graph import graph_parameters
-from humanoid_rl_ros.nodes.quality import qos
 from humanoid_rl_ros.resources import find_robot
 
 ROBOT = "reference"
 START_TIMEOUT_S = 30.0
 WATCH_S = 1.5
 WALKS_S = 0.5
+LATEST = 20
+"""States back to which a damping effort may answer: 0.1 s."""
+FORGIVEN = 0.05
 WAYS = (
     ("policy_node", "SIGKILL"),
     ("policy_node", "SIGSTOP"),
@@ -43,9 +48,9 @@ class NodeFault:
         node, how: which.
         trials: how often.
         damped: how often the motors damped, or were without effort, and stayed so.
-        disarmed: how often the monitor was, or a new one came up, DISARMED or READY, with no effort passing.
+        disarmed: how often the monitor, or a new one in its place, then let no effort pass.
         reactions: from its end to the first damping on the motors [s].
-        reason: the reason that the monitor gave, or who acted in its place.
+        reason: who damped: the monitor, or the motors by their own time-out.
     """
 
     node: str
@@ -63,29 +68,37 @@ class _Motors:
     def __init__(self, node: Node, robot: RobotSpec) -> None:
         self._robot = robot
         self._reader = JointStateReader()
-        self._velocity: Any = None
-        self.since_ns = 0
+        self._dampings: deque[FloatArray] = deque(maxlen=LATEST)
         self.quiet: list[tuple[int, bool]] = []
         self._subscription = node.create_subscription(
-            JointState, topics.JOINT_STATES.name, self._on_state, qos(topics.JOINT_STATES), raw=True
+            JointState,
+            topics.JOINT_STATES.name,
+            self._on_state,
+            QoSProfile(depth=1000, reliability=ReliabilityPolicy.BEST_EFFORT),  # a lost one would look like an effort
+            raw=True,
         )
 
     def _on_state(self, raw: bytes) -> None:
-        """Effort is what brought the robot into this state: damping of the one before, or nothing."""
+        """Effort is what brought the robot into this state: damping of one of those just before, or nothing."""
         message = self._reader.read(raw)
         limit = self._robot.effort_limit
-        if self._velocity is not None:
-            damping = np.clip(-self._robot.kd * self._velocity, -limit, limit)
-            quiet = np.allclose(message.effort, damping, atol=1e-6) or not message.effort.any()
-            self.quiet.append((time.monotonic_ns(), bool(quiet)))
-        self._velocity = message.velocity
+        quiet = not message.effort.any() or any(np.allclose(message.effort, d, atol=1e-6) for d in self._dampings)
+        self.quiet.append((time.monotonic_ns(), bool(quiet)))
+        self._dampings.append(np.clip(-self._robot.kd * message.velocity, -limit, limit))
 
     def settled_after(self, since_ns: int) -> float | None:
-        """Time from then to the first state of an unbroken quiet [s]; None where there is none."""
+        """Time from then to the first state from which on all are quiet [s]; None where there is none.
+
+        A state that got lost on its best-effort topic makes the next one look loud: one in twenty is forgiven.
+        """
         heard = [(at, quiet) for at, quiet in self.quiet if at >= since_ns]
-        loud = [at for at, quiet in heard if not quiet]
-        first = next((at for at, quiet in heard if quiet and (not loud or at > loud[-1])), None)
-        return None if first is None else (first - since_ns) * 1e-9
+        loud_after = 0
+        settled = None
+        for count, (at, quiet) in enumerate(reversed(heard), 1):
+            loud_after += not quiet
+            if quiet and loud_after <= FORGIVEN * count:
+                settled = at
+        return None if settled is None else (settled - since_ns) * 1e-9
 
 
 def run_node_faults(
@@ -145,7 +158,7 @@ def _die(rig: FaultRig, motors: _Motors, result: NodeFault, records: str) -> Non
         if settled is not None:
             result.damped += 1
             result.reactions.append(settled)
-        result.reason = rig.reason if victim is policy else "the motors' own time-out"
+        result.reason = "monitor" if victim is policy else "motors"
         if victim is not policy:
             victim.process.kill()
             rig.forget()

@@ -41,6 +41,7 @@ class Recording:
         effort_time: simulated time of each sampled joint state [s].
         effort: efforts on the motors [N·m; Shape (n,) each].
         joint_names: order of the efforts.
+        safety: simulated time at which the safety monitor said that it was in a state [s], and the state.
     """
 
     time: list[float] = field(default_factory=list)
@@ -51,6 +52,7 @@ class Recording:
     effort_time: list[float] = field(default_factory=list)
     effort: list[FloatArray] = field(default_factory=list)
     joint_names: list[str] = field(default_factory=list)
+    safety: list[tuple[float, str]] = field(default_factory=list)
 
     def between(self, start: float, end: float) -> Recording:
         """What was seen from one simulated time to another; what was sent again at one instant is kept once."""
@@ -68,6 +70,7 @@ class Recording:
             [self.effort_time[i] for i in efforts],
             [self.effort[i] for i in efforts],
             self.joint_names,
+            [(min(max(at, start), end), state) for at, state in self.safety],
         )
 
 
@@ -144,6 +147,7 @@ class GraphObserver:
 
     def _on_status(self, message: DiagnosticStatus) -> None:
         self.safety = values_of(message)
+        self.recording.safety.append((int(self.safety.get("since_ns", "0")) * 1e-9, self.safety.get("state", "")))
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

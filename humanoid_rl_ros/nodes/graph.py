@@ -50,6 +50,7 @@ def graph_parameters(
     get_up: str | None = None,
     arm: bool = True,
     stop_after: float = 0.0,
+    pushes: Sequence[float] = (),
     seed: int | None = None,
 ) -> GraphParameters:
     """The simulated robot, its policy and its safety monitor.
@@ -70,6 +71,8 @@ def graph_parameters(
             robot, if there is one.
         arm: whether the monitor arms itself when it is ready.
         stop_after: simulated time after release at which the simulation pauses [s]; 0: never.
+        pushes: shoves of the base, four numbers each: simulated time after release [s], what they add to its velocity
+            in the world [m/s].
         seed: of the small perturbation at reset; None for none.
 
     Returns:
@@ -91,6 +94,8 @@ def graph_parameters(
         "initial_position": pose,
         "stop_after": stop_after,
     }
+    if pushes:
+        bridge["pushes"] = [float(number) for number in pushes]
     if seed is not None:
         bridge["seed"] = seed
     return GraphParameters(

@@ -50,6 +50,14 @@ SIMULATION_ARGUMENTS = (
     LaunchArgument(
         "command", "Velocity to follow all the time, 'x y yaw' [m/s m/s rad/s]; empty: listen to cmd_vel.", ""
     ),
+    LaunchArgument(
+        "get_up",
+        "Policy bundle that gets the robot up after a fall; empty: the one that is shipped for the robot; none: none.",
+        "",
+    ),
+    LaunchArgument(
+        "pushes", "Shoves of the base, four numbers each: time after release [s], x y z [m/s]; empty for none.", ""
+    ),
     LaunchArgument("arm", "Whether the safety monitor arms itself when it is ready.", "true", ("true", "false")),
     *_SHARED,
 )
@@ -62,6 +70,7 @@ ROBOT_ARGUMENTS = (
         COMMAND_TYPES[0],
         COMMAND_TYPES,
     ),
+    LaunchArgument("get_up", "Policy bundle that gets the robot up after a fall; empty: it stays where it lies.", ""),
     *_SHARED,
 )
 
@@ -96,6 +105,23 @@ def velocity_command(text: str) -> list[float] | None:
     if len(found) not in (0, 3):
         raise ConfigError(f"argument 'command' must be three numbers, 'x y yaw', found '{text}'")
     return found or None
+
+
+def get_up(text: str) -> str | None:
+    """The argument ``get_up`` of the simulation: a bundle, empty for none, or None for the one that is shipped."""
+    return None if not text.strip() else "" if text.strip() == "none" else text.strip()
+
+
+def pushes(text: str) -> list[float]:
+    """The argument ``pushes``: four numbers for each.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = numbers(text, "pushes")
+    if len(found) % 4 != 0:
+        raise ConfigError(f"argument 'pushes' must be four numbers for each push, 'time x y z', found '{text}'")
+    return found
 
 
 def entry_blend(text: str) -> float | None:

@@ -173,6 +173,11 @@ class SimulationParameters(NodeParameters):
         least=0.1,
         most=600.0,
     )
+    pushes: tuple[float, ...] = parameter(
+        (),
+        "Shoves of the base, four numbers each: simulated time after release [s], and what they add to its velocity "
+        "in the world [m/s].",
+    )
     stop_after: float = parameter(
         0.0,
         "Simulated time after release at which the simulation pauses, or in real time holds the robot [s]; 0: never.",

@@ -182,6 +182,7 @@ class SafetyMonitorNode(ManagedNode):
         else:
             monitor.repeat(now_ns, Source.IMU)
         self._on_state(state)
+        self._show_status()
 
     def _on_state(self, state: RobotState | None) -> None:
         monitor = self._monitor

@@ -54,6 +54,11 @@ class SimulationBridgeNode(ManagedNode):
             raise ConfigError(
                 f"parameter 'initial_position' has {pose.size} numbers, the robot has {robot.n_joints} joints"
             )
+        if len(parameters.pushes) % 4 != 0:
+            raise ConfigError(
+                f"parameter 'pushes' needs four numbers for each push, time x y z; found {len(parameters.pushes)}"
+            )
+        self._pushes = [tuple(parameters.pushes[i : i + 4]) for i in range(0, len(parameters.pushes), 4)]
         self._backend = MujocoBackend(
             robot,
             state_rate=parameters.state_rate,
@@ -108,6 +113,7 @@ class SimulationBridgeNode(ManagedNode):
         self._stopped = False
         self._steps = 0
         self._released_ns: int | None = None
+        self._pushes_left = sorted(self._pushes)
         self._command_ns = time.monotonic_ns()
         self._published_ns = 0
         self._origin_ns = time.monotonic_ns()
@@ -235,11 +241,19 @@ class SimulationBridgeNode(ManagedNode):
             self._stopped = True
             return
         self._steps += 1
-        if self._released_ns is not None and self._p.stop_after > 0.0:
+        if self._released_ns is not None:
             elapsed_ns = self._state.stamp_ns - self._released_ns
-            if not self._finished and elapsed_ns >= round(self._p.stop_after * 1e9):
+            self._push(elapsed_ns)
+            if self._p.stop_after > 0.0 and not self._finished and elapsed_ns >= round(self._p.stop_after * 1e9):
                 self._finish_run()
         self._publish()
+
+    def _push(self, elapsed_ns: int) -> None:
+        assert self._backend is not None
+        while self._pushes_left and elapsed_ns >= round(self._pushes_left[0][0] * 1e9):
+            velocity = self._pushes_left.pop(0)[1:]
+            self._backend.push(np.array(velocity))
+            self.get_logger().info(f"pushed by {velocity} m/s at {self._state.stamp_ns * 1e-9:.3f} s")
 
     def _finish_run(self) -> None:
         """The asked time has passed: stop the clock, or hold again in real time, where sensors must not fall silent."""

@@ -113,7 +113,7 @@ class SafetyLimits:
     answer_age: float = _limit(0.5, 2.0)
     reject_limit: int = _limit(3, 100)
     non_finite_limit: int = _limit(3, 100)
-    flood_rate: float = _limit(1800.0, 1e5)
+    flood_rate: float = _limit(1200.0, 1e5)
     flood_efforts: float = _limit(4.0, 100.0, 1.0)
     tick_overrun: float = _limit(0.05, 1.0)
 

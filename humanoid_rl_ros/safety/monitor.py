@@ -58,6 +58,7 @@ class SafetyMonitor(SafetyMachine):
     def imu_came(self, now_ns: int, stamp_ns: int) -> None:
         """An IMU message came that could be read, whether or not a state follows from it."""
         self._arrivals.readable(Source.IMU)
+        self._arrivals.came(Source.IMU, now_ns)
         jump = self._states.imu_came(now_ns, stamp_ns)
         if jump is not None and self.state in PASSING:
             self._fault(now_ns, SafetyState.DISARMED, jump)

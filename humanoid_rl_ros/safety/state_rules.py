@@ -25,6 +25,8 @@ from humanoid_rl_ros.safety.limits import SafetyLimits
 FLOOD_WINDOW_NS = 200_000_000
 # How fast the expected difference between stamps and arrivals yields to a source that falls behind.
 _FALLING_BEHIND = 0.1
+# No message is so late: a source that is so far behind has had its clock set back.
+_SET_BACK_NS = 2_000_000_000
 
 
 class StampClock:
@@ -47,7 +49,8 @@ class StampClock:
         ahead_ns = float(stamp_ns - now_ns)
         expected_ns = ahead_ns if self._ahead_ns is None else self._ahead_ns
         expected_ns -= _FALLING_BEHIND * max(now_ns - self._arrived_ns, 0) if self._ahead_ns is not None else 0.0
-        self._ahead_ns, self._arrived_ns = max(ahead_ns, expected_ns), now_ns
+        set_back = ahead_ns < expected_ns - _SET_BACK_NS
+        self._ahead_ns, self._arrived_ns = ahead_ns if set_back else max(ahead_ns, expected_ns), now_ns
         return round(ahead_ns - expected_ns)
 
 

@@ -1,0 +1,180 @@
+"""`humanoid_rl bench safety`: the envelope against wild inputs, what the monitor costs, and whether it cries wolf."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from humanoid_rl_ros.cli.drill import Cast, Drill
+from humanoid_rl_ros.cli.files import write_json
+from humanoid_rl_ros.cli.wild_inputs import broken_promise, wild_inputs
+from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.core.state import JointEffort, RobotState, VelocityCommand
+from humanoid_rl_ros.resources import default_policy, find_policy, find_robot, safety_file, share_folder
+from humanoid_rl_ros.safety.envelope import Envelope
+from humanoid_rl_ros.safety.limits import SafetyLimits, load_safety_limits
+from humanoid_rl_ros.safety.monitor import SafetyMonitor
+from humanoid_rl_ros.safety.status import SafetyState
+
+PUSH_EVERY_S, COMMAND_EVERY_S = 5.0, 7.0
+PUSHES = (0.2, 0.6)
+"""Smallest and largest [m/s]; the shipped walkers stand all of them."""
+SAMPLES = 5000
+
+
+@dataclass(frozen=True)
+class SafetyBench:
+    """What came of it.
+
+    Attributes:
+        inputs: wild inputs that the envelope was given.
+        broken: how often what came out was not finite, beyond a limit, or of the wrong length.
+        clamp_us, wild_clamp_us: time of one clamp, of ordinary and of wild inputs, 29 joints [µs].
+        observe_us, judge_us: time of the monitor for a state and for an effort [µs].
+        walked: simulated time walked under pushes [s].
+        pushes: how many.
+        trips: times the monitor left ACTIVE meanwhile, when and why; the robot was stood up anew.
+    """
+
+    inputs: int
+    broken: int
+    clamp_us: float
+    wild_clamp_us: float
+    observe_us: float
+    judge_us: float
+    walked: float
+    pushes: int
+    trips: tuple[str, ...]
+
+
+def run_safety(
+    *, count: int, hours: float, robot: str, seed: int, json_file: Path | None, console: Console
+) -> SafetyBench:
+    """Measure all three.
+
+    Args:
+        count: wild inputs.
+        hours: simulated time to walk [h].
+        robot: who walks.
+        seed: of everything random.
+        json_file: where the result goes, or None.
+        console: where the table goes.
+
+    Raises:
+        HumanoidError: the robot is not there or cannot be armed.
+    """
+    benchmark = find_robot(str(share_folder() / "config" / "benchmark" / "robot.yaml"))
+    rng = np.random.default_rng(seed)
+    with Progress(console=console, transient=True) as progress:
+        broken, wild_us = _against_wild_inputs(benchmark, count, rng, progress)
+        clamp_us, observe_us, judge_us = _cost(benchmark, rng)
+        walked, pushes, trips = _walk(robot, hours * 3600.0, rng, progress)
+    result = SafetyBench(count, broken, clamp_us, wild_us, observe_us, judge_us, walked, pushes, trips)
+    console.print(_table(result))
+    if json_file is not None:
+        write_json(json_file, asdict(result))
+    return result
+
+
+def _against_wild_inputs(
+    robot: RobotSpec, count: int, rng: np.random.Generator, progress: Progress
+) -> tuple[int, float]:
+    task = progress.add_task("wild inputs", total=count)
+    limits = SafetyLimits(effort_rate=200.0)
+    envelope = Envelope(robot, limits)
+    broken, spent_ns = 0, 0
+    for number, (effort, state, stamp_ns) in enumerate(wild_inputs(rng, robot, count)):
+        if number % 97 == 0:
+            envelope.reset()
+        before = time.perf_counter_ns()
+        clamped = envelope.clamp(effort, state, stamp_ns)
+        spent_ns += time.perf_counter_ns() - before
+        broken += broken_promise(clamped.effort, state, robot, limits) is not None
+        if number % 1000 == 0:
+            progress.update(task, completed=number)
+    progress.remove_task(task)
+    return broken, spent_ns * 1e-3 / count
+
+
+def _cost(robot: RobotSpec, rng: np.random.Generator) -> tuple[float, float, float]:
+    """Medians over ordinary inputs [µs]."""
+    n = robot.n_joints
+    upright = np.array([1.0, 0.0, 0.0, 0.0])
+    monitor, envelope = SafetyMonitor(robot, SafetyLimits()), Envelope(robot, SafetyLimits())
+    spent: dict[str, list[int]] = {"clamp": [], "observe": [], "judge": []}
+    for k in range(SAMPLES):
+        position = robot.default_position + 1e-3 * rng.standard_normal(n)
+        velocity = 0.1 * rng.standard_normal(n)
+        state = RobotState(k * 2_000_000, position, velocity, upright, 1e-2 * rng.standard_normal(3))
+        effort = JointEffort(state.stamp_ns, 0.1 * robot.effort_limit * rng.standard_normal(n))
+        if k == 1:
+            monitor.heartbeat(0)
+            monitor.arm(0)
+        marks = [time.perf_counter_ns()]
+        monitor.observe(state.stamp_ns, state)
+        marks.append(time.perf_counter_ns())
+        monitor.judge(state.stamp_ns, effort, meant_for=monitor.state, target=robot.default_position)
+        marks.append(time.perf_counter_ns())
+        envelope.clamp(effort.effort, state)
+        marks.append(time.perf_counter_ns())
+        for name, time_ns in zip(("observe", "judge", "clamp"), np.diff(marks), strict=True):
+            spent[name].append(int(time_ns))
+    if monitor.state is not SafetyState.ACTIVE:
+        raise HumanoidError(f"the monitor is {monitor.state.value}: {monitor.status.text}")
+    return tuple(float(np.median(spent[name])) * 1e-3 for name in ("clamp", "observe", "judge"))  # type: ignore[return-value]  # three
+
+
+def _walk(
+    name: str, seconds: float, rng: np.random.Generator, progress: Progress
+) -> tuple[float, int, tuple[str, ...]]:
+    robot = find_robot(name)
+    policy = find_policy(default_policy(robot))
+    cast = Cast(robot, policy, None, load_safety_limits(safety_file()))
+    task = progress.add_task("walking under pushes", total=seconds)
+    drill, walked, pushes = Drill(cast), 0.0, 0
+    trips: list[str] = []
+    ranges = (policy.command.linear_x, policy.command.linear_y, policy.command.angular_z)
+    drill.arm()
+    next_push, next_command = PUSH_EVERY_S, 0.0
+    while walked + drill.time < seconds:
+        if drill.time >= next_command:
+            next_command += COMMAND_EVERY_S
+            drill.command = VelocityCommand(*(float(rng.uniform(*r)) for r in ranges))
+        if drill.time >= next_push:
+            next_push += PUSH_EVERY_S
+            pushes += 1
+            heading, speed = rng.uniform(-np.pi, np.pi), rng.uniform(*PUSHES)
+            drill.push([speed * np.cos(heading), speed * np.sin(heading), 0.0])
+        drill.step()
+        if drill.safety is not SafetyState.ACTIVE:
+            status = drill.monitor.status
+            trips.append(f"{walked + drill.time:.1f} s: {status.state.value}, {status.text}")
+            walked += drill.time
+            drill = Drill(cast)
+            drill.arm()
+            next_push, next_command = PUSH_EVERY_S, 0.0
+        progress.update(task, completed=walked + drill.time)
+    return walked + drill.time, pushes, tuple(trips)
+
+
+def _table(result: SafetyBench) -> Table:
+    table = Table(show_header=False)
+    rows = {
+        "wild inputs through the envelope": f"{result.inputs}, of which {result.broken} broke a promise",
+        "one clamp, 29 joints": f"{result.clamp_us:.1f} µs, wild {result.wild_clamp_us:.1f} µs",
+        "the monitor, 29 joints": f"{result.observe_us:.1f} µs a state, {result.judge_us:.1f} µs an effort",
+        "walked": f"{result.walked / 3600.0:.2f} h, {result.pushes} pushes of {PUSHES[0]:g} to {PUSHES[1]:g} m/s",
+        "left ACTIVE": f"{len(result.trips)} times",
+    }
+    for name, value in rows.items():
+        table.add_row(name, value)
+    for trip in result.trips:
+        table.add_row("", trip)
+    return table
