@@ -52,7 +52,7 @@ class SafetyMachine:
         self._estop_ns: int | None = None
         self._estop_damped = False
         self._began_ns: int | None = None
-        self._sound, self._still, self._up = Lasting(), Lasting(), Lasting()
+        self._sound, self._still, self._up, self._stood = Lasting(), Lasting(), Lasting(), Lasting()
         self._status = SafetyStatus(SafetyState.DISARMED, reason="startup", text="not armed yet")
         self._counts: Counter[str] = Counter()
         self._direction: FallDirection | None = None
@@ -123,7 +123,7 @@ class SafetyMachine:
     def _grade(self, now_ns: int) -> None:
         """ACTIVE or DEGRADED."""
         limits = self._limits
-        if self._tries and self._passed(now_ns) > limits.recovered_time:
+        if self._stood.update(now_ns, True) > limits.recovered_time * 1e9:
             self._tries = 0
         found = self._commands.performance or self._states.flood or self._overrun
         found = found or check_warmth(self._envelope.thermal.warmth, self._robot.joint_names, limits)
@@ -228,6 +228,7 @@ class SafetyMachine:
     def _fall(self, now_ns: int, found: Violation) -> None:
         """Down again: another try, or the emergency stop."""
         self._count(falls=1)
+        self._stood.reset()
         if self._tries >= self._limits.recovery_tries:
             text = f"{self._tries} tries to get up have failed; the last: {found.text}"
             return self._stop(now_ns, Violation("recovery_failed", text))

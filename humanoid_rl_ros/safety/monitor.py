@@ -189,7 +189,7 @@ class SafetyMonitor(SafetyMachine):
         self._began_ns = None
         self._states.reset()
         self._envelope.restart()
-        for lasting in (self._sound, self._still, self._up):
+        for lasting in (self._sound, self._still, self._up, self._stood):
             lasting.reset()
 
     # What an operator asks.
