@@ -254,11 +254,11 @@ def check_tracking(lasting: FloatArray, names: Sequence[str], limits: SafetyLimi
 
 
 def check_saturation(lasting: FloatArray, names: Sequence[str], limits: SafetyLimits) -> Violation | None:
-    """No joint may give all it has for long.
+    """No joint may give all it has one way for long.
 
     Args:
-        lasting: how long each has [s; Shape (n,)].
-        names: of the joints.
+        lasting: how long each has, the one way and the other [s; Shape (2n,)].
+        names: of the joints, twice.
         limits: thresholds.
     """
     worst = int(lasting.argmax())

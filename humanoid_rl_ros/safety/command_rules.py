@@ -36,7 +36,8 @@ class CommandRules:
     def __init__(self, robot: RobotSpec, limits: SafetyLimits) -> None:
         self._limits = limits
         self._names = robot.joint_names
-        self._saturated, self._astray = LastingEach(robot.n_joints), LastingEach(robot.n_joints)
+        # Each way by itself: an effort that chatters between its limits is not held at one.
+        self._saturated, self._astray = LastingEach(2 * robot.n_joints), LastingEach(robot.n_joints)
         self._non_finite_run = 0
         self._window_ns: int | None = None
         self._efforts = self._states = 0
@@ -89,8 +90,9 @@ class CommandRules:
         limits = self._limits
         self._non_finite_run = self._non_finite_run + 1 if non_finite else 0
         self.finite = check_finite(self._non_finite_run, limits)
-        lasting = self._saturated.update(now_ns, np.abs(sent) >= limits.saturation_share * allowed)
-        self.performance = None if lasting is None else check_saturation(lasting, self._names, limits)
+        enough = limits.saturation_share * allowed
+        lasting = self._saturated.update(now_ns, np.concatenate([sent >= enough, -sent >= enough]))
+        self.performance = None if lasting is None else check_saturation(lasting, 2 * self._names, limits)
         if target is None:
             return
         lasting = self._astray.update(now_ns, np.abs(target - state.joint_position) > limits.tracking_error)

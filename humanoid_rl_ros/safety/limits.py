@@ -65,7 +65,7 @@ class SafetyLimits:
         tracking_error: distance of a joint from the policy's target [rad].
         tracking_time: how long it may last [s].
         saturation_share: share of what a joint may give that counts as all of it.
-        saturation_time: how long a joint may give it [s].
+        saturation_time: how long a joint may give it, the same way [s].
         tilt_limit: tilt of the base that counts as falling [rad].
         tilt_time: how long it must last [s].
         falling_tilt: tilt from which the base may be found to be on its way down [rad].
@@ -101,7 +101,7 @@ class SafetyLimits:
     speed_corner: float = _limit(0.9, 0.99)
     power_limit: float = _limit(5000.0, 1e5)
     thermal_share: float = _limit(0.5, 1.0, 0.05)
-    thermal_time: float = _limit(30.0, 3600.0, 5.0)
+    thermal_time: float = _limit(120.0, 3600.0, 5.0)
     thermal_derate: float = _limit(0.8, 0.95)
     damping_scale: float = _limit(1.0, 10.0)
 

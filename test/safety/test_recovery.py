@@ -6,106 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from monitored_robot import MS, SIDES, MonitoredRobot
 
-from humanoid_rl_ros.core import rotations
-from humanoid_rl_ros.core.robot import JointSpec, RobotSpec
-from humanoid_rl_ros.core.state import JointEffort, RobotState
+from humanoid_rl_ros.core.state import JointEffort
 from humanoid_rl_ros.safety.checks import Violation
-from humanoid_rl_ros.safety.limits import SafetyLimits
-from humanoid_rl_ros.safety.monitor import SafetyMonitor
 from humanoid_rl_ros.safety.status import TRANSITIONS, FallDirection, SafetyState
 
-MS = 1_000_000
-PERIOD_MS = 10
-ROBOT = RobotSpec(
-    "two", (JointSpec("hip", -2.0, 2.0, 10.0, 20.0, kd=2.0), JointSpec("knee", -2.0, 2.0, 5.0, 20.0, kd=0.5))
-)
 S = SafetyState
-X, Y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
-SIDES = {
-    FallDirection.PRONE: (Y, 1.5),
-    FallDirection.SUPINE: (Y, -1.5),
-    FallDirection.LEFT: (X, -1.5),
-    FallDirection.RIGHT: (X, 1.5),
-}
-
-
-class Robot:
-    """A robot made of numbers, under a monitor that answers it every 10 ms."""
-
-    def __init__(self, *, can_get_up: bool = True, **limits: float) -> None:
-        self.monitor = SafetyMonitor(ROBOT, SafetyLimits(**limits))
-        self.ms = 0
-        self.axis, self.tilt, self.spin = Y, 0.0, 0.0
-        self.position, self.velocity = 0.0, 0.0
-        self.can_get_up, self.answers = can_get_up, True
-        self.sent: list[float] = []
-        self.efforts = [3.0, 1.5]
-
-    def step(self) -> None:
-        """One state, and the policy's answer."""
-        self.ms += PERIOD_MS
-        noise = 1e-6 * (self.ms % 70)
-        orientation = rotations.from_axis_angle(self.axis, self.tilt)
-        state = RobotState(
-            self.ms * MS,
-            np.full(2, self.position + noise),
-            np.full(2, self.velocity + noise),
-            orientation,
-            self.spin * self.axis + noise,
-        )
-        command = self.monitor.observe(self.ms * MS, state)
-        if self.answers and self.monitor.state in (S.ACTIVE, S.DEGRADED, S.RECOVERING, S.VERIFYING):
-            effort = JointEffort(self.ms * MS, np.array(self.efforts))
-            command = self.monitor.judge(self.ms * MS, effort, meant_for=self.monitor.state) or command
-        elif self.answers:
-            self.monitor.heartbeat(self.ms * MS, can_get_up=self.can_get_up)
-        if command is not None:
-            self.sent = command.effort.tolist()
-
-    def steps(self, seconds: float) -> Robot:
-        """So long."""
-        for _ in range(round(seconds * 1e3 / PERIOD_MS)):
-            self.step()
-        return self
-
-    def until(self, state: SafetyState, within: float = 5.0) -> float:
-        """How long it took to get there [s]."""
-        began = self.ms
-        while self.monitor.state is not state:
-            assert self.ms - began <= within * 1e3, f"still {self.monitor.state.value}: {self.monitor.status.text}"
-            self.step()
-        return (self.ms - began) * 1e-3
-
-    def armed(self) -> Robot:
-        """ACTIVE."""
-        self.until(S.READY)
-        assert self.monitor.arm(self.ms * MS) == (True, "armed")
-        return self.steps(0.05)
-
-    def lie(self, side: FallDirection = FallDirection.PRONE) -> None:
-        """On the floor, still."""
-        self.axis, self.tilt = SIDES[side]
-        self.spin = 0.0
-
-    def stand(self) -> None:
-        """Upright, still."""
-        self.axis, self.tilt, self.spin = Y, 0.0, 0.0
-
-    def fallen(self, side: FallDirection = FallDirection.PRONE) -> Robot:
-        """Until the monitor knows that it fell."""
-        self.lie(side)
-        self.until(S.FALLING)
-        return self
-
-    @property
-    def where(self) -> tuple[SafetyState, str]:
-        """State and reason."""
-        return self.monitor.state, self.monitor.status.reason
 
 
 def test_a_fall_is_known_before_it_is_over() -> None:
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     # 0.5 rad and 2.4 rad/s: past 1.0 rad in 0.21 s, which is within the horizon of 0.25 s.
     robot.tilt, robot.spin = 0.5, 2.4
     assert robot.until(S.FALLING) == pytest.approx(0.05)  # 0.04 s, from the first state on
@@ -116,7 +27,7 @@ def test_a_fall_is_known_before_it_is_over() -> None:
 
 @pytest.mark.parametrize("side", SIDES)
 def test_it_lies_is_classified_gets_up_stands_and_walks_on(side: FallDirection) -> None:
-    robot = Robot().armed().fallen(side)
+    robot = MonitoredRobot().armed().fallen(side)
     robot.velocity = 1.0
     robot.step()
     assert robot.sent == pytest.approx([-2.0, -0.5], abs=1e-3)  # limp: damping, and no effort of the policy
@@ -142,7 +53,7 @@ def test_it_lies_is_classified_gets_up_stands_and_walks_on(side: FallDirection) 
 
 
 def test_the_tilt_does_not_stop_what_gets_the_robot_up_and_every_other_rule_does() -> None:
-    robot = Robot().armed().fallen()
+    robot = MonitoredRobot().armed().fallen()
     robot.until(S.RECOVERING)
     robot.spin, robot.tilt = 3.0, 2.5
     robot.steps(2.0)
@@ -156,7 +67,7 @@ def test_the_tilt_does_not_stop_what_gets_the_robot_up_and_every_other_rule_does
 
 @pytest.mark.parametrize("state", [S.ACTIVE, S.RECOVERING, S.VERIFYING])
 def test_a_policy_that_dies_on_the_way_leaves_it_damped_and_disarmed(state: SafetyState) -> None:
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     if state is not S.ACTIVE:
         robot.fallen().until(S.RECOVERING)
         robot.steps(0.2)
@@ -173,7 +84,7 @@ def test_a_policy_that_dies_on_the_way_leaves_it_damped_and_disarmed(state: Safe
 
 
 def test_an_effort_of_the_wrong_behaviour_goes_nowhere_and_is_no_sign_of_life() -> None:
-    robot = Robot().armed().fallen()
+    robot = MonitoredRobot().armed().fallen()
     robot.until(S.RECOVERING)
     robot.answers = False
     for _ in range(10):
@@ -182,7 +93,7 @@ def test_an_effort_of_the_wrong_behaviour_goes_nowhere_and_is_no_sign_of_life() 
         assert robot.monitor.judge(robot.ms * MS, effort, meant_for=S.ACTIVE) is None
     robot.step()
     assert robot.where == (S.DISARMED, "command_timeout")
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     robot.answers = False
     for _ in range(6):
         robot.step()
@@ -192,7 +103,7 @@ def test_an_effort_of_the_wrong_behaviour_goes_nowhere_and_is_no_sign_of_life() 
 
 
 def test_three_tries_that_fail_end_in_the_emergency_stop_damped() -> None:
-    robot = Robot(recovery_time=1.0).armed().fallen()
+    robot = MonitoredRobot(recovery_time=1.0).armed().fallen()
     for tries in (1, 2, 3):
         robot.until(S.RECOVERING)
         assert robot.monitor.status.tries == tries
@@ -215,7 +126,7 @@ def test_three_tries_that_fail_end_in_the_emergency_stop_damped() -> None:
 
 
 def test_one_that_falls_again_before_it_has_stood_for_long_has_the_same_tries_left() -> None:
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     for tries in (1, 2, 3):
         robot.fallen().until(S.RECOVERING)
         assert robot.monitor.status.tries == tries
@@ -228,7 +139,7 @@ def test_one_that_falls_again_before_it_has_stood_for_long_has_the_same_tries_le
 
 
 def test_one_that_has_stood_for_long_has_all_its_tries_again() -> None:
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     for _ in range(4):
         robot.fallen().until(S.RECOVERING)
         assert robot.monitor.status.tries == 1
@@ -241,7 +152,7 @@ def test_one_that_has_stood_for_long_has_all_its_tries_again() -> None:
 
 
 def test_falling_while_it_is_verified_is_a_failed_try() -> None:
-    robot = Robot().armed().fallen()
+    robot = MonitoredRobot().armed().fallen()
     robot.until(S.RECOVERING)
     robot.stand()
     robot.until(S.VERIFYING)
@@ -252,7 +163,7 @@ def test_falling_while_it_is_verified_is_a_failed_try() -> None:
 
 
 def test_one_that_sways_too_long_is_let_down_again() -> None:
-    robot = Robot(verify_limit=2.0).armed().fallen()
+    robot = MonitoredRobot(verify_limit=2.0).armed().fallen()
     robot.until(S.RECOVERING)
     robot.stand()
     robot.until(S.VERIFYING)
@@ -263,7 +174,7 @@ def test_one_that_sways_too_long_is_let_down_again() -> None:
 
 @pytest.mark.parametrize("spoil", ["tilt", "spin", "position"])
 def test_upright_is_low_tilt_and_rate_and_the_joints_where_it_stands(spoil: str) -> None:
-    robot = Robot().armed().fallen()
+    robot = MonitoredRobot().armed().fallen()
     robot.until(S.RECOVERING)
     robot.stand()
     setattr(robot, spoil, {"tilt": 0.31, "spin": 0.65, "position": 0.71}[spoil])
@@ -274,7 +185,7 @@ def test_upright_is_low_tilt_and_rate_and_the_joints_where_it_stands(spoil: str)
 
 
 def test_nothing_gets_up_a_robot_whose_policy_cannot() -> None:
-    robot = Robot(can_get_up=False).armed().fallen()
+    robot = MonitoredRobot(can_get_up=False).armed().fallen()
     robot.until(S.FALLEN)
     assert robot.monitor.status.text == "the robot lies still (prone), and nothing here gets it up"
     robot.steps(3.0)
@@ -286,14 +197,14 @@ def test_nothing_gets_up_a_robot_whose_policy_cannot() -> None:
 
 
 def test_recovery_can_be_forbidden() -> None:
-    robot = Robot(recover=False).armed().fallen()
+    robot = MonitoredRobot(recover=False).armed().fallen()
     robot.until(S.FALLEN)
     robot.steps(3.0)
     assert robot.monitor.state is S.FALLEN
 
 
 def test_it_does_not_begin_to_get_up_while_somebody_else_commands() -> None:
-    robot = Robot(can_get_up=False).armed().fallen()
+    robot = MonitoredRobot(can_get_up=False).armed().fallen()
     robot.until(S.FALLEN)
     robot.monitor.report(robot.ms * MS, Violation("second_policy", "2 publishers"))
     robot.can_get_up = True
@@ -304,7 +215,7 @@ def test_it_does_not_begin_to_get_up_while_somebody_else_commands() -> None:
 
 
 def test_it_does_not_begin_to_get_up_blind() -> None:
-    robot = Robot(can_get_up=False).armed().fallen()
+    robot = MonitoredRobot(can_get_up=False).armed().fallen()
     robot.until(S.FALLEN)
     late = robot.ms + 101
     robot.monitor.tick(late * MS)
@@ -313,7 +224,7 @@ def test_it_does_not_begin_to_get_up_blind() -> None:
 
 
 def test_one_that_is_moved_while_it_lies_must_come_to_rest_again() -> None:
-    robot = Robot(can_get_up=False).armed().fallen()
+    robot = MonitoredRobot(can_get_up=False).armed().fallen()
     robot.until(S.FALLEN)
     robot.spin = 0.5
     robot.steps(1.0)
@@ -327,14 +238,14 @@ def test_one_that_is_moved_while_it_lies_must_come_to_rest_again() -> None:
 
 
 def test_what_is_not_seen_is_not_still() -> None:
-    robot = Robot().armed().fallen()
+    robot = MonitoredRobot().armed().fallen()
     for ms in range(0, 2000, 10):
         robot.monitor.tick((robot.ms + ms) * MS)
     assert robot.monitor.state is S.FALLING
 
 
 def test_a_robot_that_lies_is_armed_to_get_up() -> None:
-    robot = Robot()
+    robot = MonitoredRobot()
     robot.lie(FallDirection.SUPINE)
     robot.until(S.READY)
     assert robot.monitor.arm(robot.ms * MS) == (True, "armed: the robot lies (supine) and will get up")
@@ -347,7 +258,7 @@ def test_a_robot_that_lies_is_armed_to_get_up() -> None:
 
 @pytest.mark.parametrize("why", ["cannot", "moves", "forbidden"])
 def test_one_that_lies_and_may_not_get_up_is_not_ready(why: str) -> None:
-    robot = Robot(can_get_up=why != "cannot", recover=why != "forbidden")
+    robot = MonitoredRobot(can_get_up=why != "cannot", recover=why != "forbidden")
     robot.lie()
     robot.spin = 0.3 if why == "moves" else 0.0
     robot.steps(1.0)
@@ -356,8 +267,8 @@ def test_one_that_lies_and_may_not_get_up_is_not_ready(why: str) -> None:
 
 @pytest.mark.parametrize("state", [S.FALLING, S.FALLEN, S.RECOVERING, S.VERIFYING])
 def test_the_operator_can_stop_it_on_the_way(state: SafetyState) -> None:
-    def on_the_way() -> Robot:
-        robot = Robot(can_get_up=state is not S.FALLEN).armed().fallen()
+    def on_the_way() -> MonitoredRobot:
+        robot = MonitoredRobot(can_get_up=state is not S.FALLEN).armed().fallen()
         if state is S.VERIFYING:
             robot.until(S.RECOVERING)
             robot.stand()
@@ -376,7 +287,7 @@ def test_the_operator_can_stop_it_on_the_way(state: SafetyState) -> None:
 
 
 def test_after_an_operators_stop_one_that_lies_and_can_get_up_may_be_reset() -> None:
-    robot = Robot().armed().fallen()
+    robot = MonitoredRobot().armed().fallen()
     robot.until(S.RECOVERING)
     robot.monitor.emergency_stop(robot.ms * MS)
     robot.steps(0.5)
@@ -388,7 +299,7 @@ def test_after_an_operators_stop_one_that_lies_and_can_get_up_may_be_reset() -> 
 
 
 def test_a_joint_that_gives_all_it_has_for_long_degrades_and_what_is_over_for_long_is_over() -> None:
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     robot.efforts = [10.0, 0.0]
     robot.steps(1.0)
     assert robot.monitor.state is S.ACTIVE
@@ -406,7 +317,7 @@ def test_a_joint_that_gives_all_it_has_for_long_degrades_and_what_is_over_for_lo
 
 
 def test_a_monitor_that_is_late_degrades() -> None:
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     robot.monitor.tick(robot.ms * MS, late_ns=50 * MS)
     assert robot.monitor.state is S.ACTIVE
     robot.monitor.tick(robot.ms * MS, late_ns=50 * MS + 1)
@@ -414,7 +325,7 @@ def test_a_monitor_that_is_late_degrades() -> None:
 
 
 def test_a_warm_joint_degrades_and_is_given_less() -> None:
-    robot = Robot(thermal_time=10.0).armed()
+    robot = MonitoredRobot(thermal_time=10.0).armed()
     robot.efforts = [10.0, 0.0]
     # Twice the continuous effort warms by 4·(1 − e^(−t/10)): 0.8 after 2.2 s.
     robot.steps(1.5)
@@ -435,8 +346,10 @@ def test_a_warm_joint_degrades_and_is_given_less() -> None:
         (lambda r: r.monitor.report(r.ms * MS, Violation("second_policy", "two")), S.DISARMED, "second_policy"),
     ],
 )
-def test_degraded_is_guarded_as_active_is(spoil: Callable[[Robot], None], state: SafetyState, reason: str) -> None:
-    robot = Robot().armed()
+def test_degraded_is_guarded_as_active_is(
+    spoil: Callable[[MonitoredRobot], None], state: SafetyState, reason: str
+) -> None:
+    robot = MonitoredRobot().armed()
     robot.efforts = [10.0, 0.0]
     robot.until(S.DEGRADED)
     spoil(robot)
@@ -445,7 +358,7 @@ def test_degraded_is_guarded_as_active_is(spoil: Callable[[Robot], None], state:
 
 
 def test_a_joint_that_is_moved_too_fast_or_out_of_place_cannot_be_armed() -> None:
-    robot = Robot()
+    robot = MonitoredRobot()
     robot.velocity = 31.0
     robot.steps(0.5)
     assert robot.where == (S.DISARMED, "joint_speed")
@@ -471,7 +384,7 @@ def test_the_table_of_transitions_leads_everywhere_and_out_again() -> None:
 
 
 def test_the_events_tell_the_whole_story_and_a_record_is_due_at_every_fault_and_reset() -> None:
-    robot = Robot().armed()
+    robot = MonitoredRobot().armed()
     assert robot.monitor.record_due == ""
     robot.fallen()
     assert robot.monitor.record_due == "tilt"
