@@ -1,4 +1,4 @@
-"""`humanoid_rl demo` in a process of its own, as a user starts it."""
+"""`humanoid_rl` and its demo in a process of its own, as a user starts them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any
 from humanoid_rl_ros.cli.processes import node_environment
 
 
-def run_demo(*words: object, timeout: float, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    """Run it to its end [s]."""
+def run_command(*words: object, timeout: float = 120.0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end [s]."""
     return subprocess.run(
-        [sys.executable, "-m", "humanoid_rl_ros", "demo", *map(str, words)],
+        [sys.executable, "-m", "humanoid_rl_ros", *map(str, words)],
         env=node_environment(),
         capture_output=True,
         text=True,
@@ -22,6 +22,11 @@ def run_demo(*words: object, timeout: float, cwd: Path | None = None) -> subproc
         check=False,
         cwd=cwd,
     )
+
+
+def run_demo(*words: object, timeout: float = 120.0, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the demo to its end [s]."""
+    return run_command("demo", *words, timeout=timeout, cwd=cwd)
 
 
 def demo_result(folder: Path, *words: object, timeout: float) -> dict[str, Any]:

@@ -9,8 +9,10 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from demo_runs import demo_result, run_command, run_demo
 
 from humanoid_rl_ros.cli.processes import node_environment
 
@@ -19,20 +21,8 @@ pytestmark = pytest.mark.ros
 COMMAND = [sys.executable, "-m", "humanoid_rl_ros"]
 
 
-def _run(*arguments: object, cwd: Path, timeout: float = 120.0) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *map(str, arguments)],
-        cwd=cwd,
-        env=node_environment(),
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-    )
-
-
 def test_the_default_demo_walks_and_says_so(tmp_path: Path) -> None:
-    done = _run("demo", "--seconds", 3, "--json", "result.json", cwd=tmp_path)
+    done = run_demo("--seconds", 3, "--json", "result.json", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
     result = json.loads((tmp_path / "result.json").read_text())
     assert set(result) >= {
@@ -54,18 +44,50 @@ def test_the_default_demo_walks_and_says_so(tmp_path: Path) -> None:
 def test_lock_step_gives_the_same_run_twice(tmp_path: Path) -> None:
     results = []
     for name in ("a.json", "b.json"):
-        done = _run("demo", "--seconds", 2, "--json", name, "--picture", "x.png", cwd=tmp_path)
+        done = run_demo("--seconds", 2, "--json", name, "--picture", "x.png", cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         results.append(json.loads((tmp_path / name).read_text()))
     for key in ("mean_velocity", "min_height", "max_tilt_deg", "clamped_fraction"):
         assert results[0][key] == results[1][key]
 
 
+def _shoved(folder: Path) -> dict[str, Any]:
+    return demo_result(folder, "--push", "2 2.5 0.5", "--seconds", 11, timeout=120.0)
+
+
+def test_pushed_over_it_is_got_up_through_the_graph_and_walks_on(tmp_path: Path) -> None:
+    result = _shoved(tmp_path)
+    assert (result["falls"], result["recoveries"]) == (1, 1)
+    assert result["fell"]
+    assert not result["stood"]
+    assert result["max_tilt_deg"] > 60.0
+    assert result["safety_state"] == "ACTIVE"
+    assert result["safety_reason"].startswith("falling")
+
+
+@pytest.mark.slow
+def test_lock_step_gives_the_same_fall_twice(tmp_path: Path) -> None:
+    results = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        results.append(_shoved(tmp_path / name))
+    for key in ("mean_velocity", "min_height", "max_tilt_deg", "clamped_fraction", "falls", "recoveries"):
+        assert results[0][key] == results[1][key]
+
+
+@pytest.mark.parametrize("push", ["1 2", "1 2 3 4", "a 0 0", "1 nan 0", ""])
+def test_a_push_that_is_none_is_refused_by_name(push: str, tmp_path: Path) -> None:
+    done = run_demo("--push", push, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "push" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_real_time_runs_by_the_clock(tmp_path: Path) -> None:
     # A machine that stands still for longer than a robot's limits allow is not what is asked here.
     (tmp_path / "safety.yaml").write_text("format: 1\ncommand_timeout: 1.0\nstate_timeout: 1.0\nimu_timeout: 1.0\n")
     options = ["--mode", "realtime", "--seconds", 3, "--json", "result.json", "--safety", "safety.yaml"]
-    done = _run("demo", *options, cwd=tmp_path)
+    done = run_demo(*options, cwd=tmp_path)
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["mode"] == "realtime"
     assert not result["fell"], done.stdout + done.stderr
@@ -153,7 +175,7 @@ def test_ctrl_c_ends_the_demo_and_its_nodes(tmp_path: Path) -> None:
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(arguments: tuple[str, ...], words: list[str], tmp_path: Path) -> None:
-    done = _run(*arguments, cwd=tmp_path)
+    done = run_command(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
     assert len(done.stderr.splitlines()) == 1, done.stderr
