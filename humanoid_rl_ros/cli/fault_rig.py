@@ -331,7 +331,7 @@ class FaultRig:
             return False
         self.stream(0.1)  # so that the policy has said whether it can get the robot up
         if wanted is SafetyState.FALLING:
-            return self.state == wanted.value
+            return self._until(wanted)
         self.script.spin = 0.0
         if wanted is SafetyState.VERIFYING:
             if not self._until(SafetyState.RECOVERING):

@@ -17,6 +17,10 @@ from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.joints import refuse_repeated
 
 FORMAT = 1
+LARGEST = 1e6
+"""Of efforts and gains, so that no product of them can overflow [N·m], [N·m/rad], [N·m·s/rad]."""
+LEAST_CONTINUOUS = 0.05
+"""Share of its effort limit that every actuator gives for ever."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,19 @@ class JointSpec:
                 raise ConfigError(f"{where}: {name} must be above 0, found {getattr(self, name):g}")
         if not math.isfinite(self.effort_limit):
             raise ConfigError(f"{where}: effort_limit must be finite")
-        if self.continuous_effort is not None and not 0.0 < self.continuous_effort <= self.effort_limit:
-            raise ConfigError(
-                f"{where}: continuous_effort must be above 0 and at most effort_limit {self.effort_limit:g}, "
-                f"found {self.continuous_effort:g}"
-            )
         for name in ("kp", "kd", "armature", "damping", "friction"):
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0.0):
                 raise ConfigError(f"{where}: {name} must be finite and at least 0, found {value:g}")
+        for name in ("effort_limit", "kp", "kd"):
+            if getattr(self, name) > LARGEST:
+                raise ConfigError(f"{where}: {name} must be at most {LARGEST:g}, found {getattr(self, name):g}")
+        least = LEAST_CONTINUOUS * self.effort_limit
+        if self.continuous_effort is not None and not least <= self.continuous_effort <= self.effort_limit:
+            raise ConfigError(
+                f"{where}: continuous_effort must be from {least:g} to effort_limit {self.effort_limit:g}, "
+                f"found {self.continuous_effort:g}"
+            )
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,7 @@ class SafetyRecords:
         while (record := self._waiting.get()) is not None:
             try:
                 self._save(record)
-            except OSError as error:
+            except (OSError, TypeError, ValueError) as error:
                 self._complain(f"cannot write the safety record: {error}")
 
     def _save(self, record: dict[str, object]) -> None:

@@ -226,8 +226,8 @@ def check_pose(beyond: FloatArray, names: Sequence[str], limits: SafetyLimits) -
         names: of the joints.
         limits: thresholds.
     """
-    worst = int(beyond.argmax())
-    if beyond[worst] > limits.pose_margin:
+    worst = int(beyond.argmax())  # NaN, where there is one
+    if not beyond[worst] <= limits.pose_margin:
         return Violation(
             "pose",
             f"joint '{names[worst]}' is {beyond[worst]:.2f} rad beyond its limits, limit {limits.pose_margin:g} rad",

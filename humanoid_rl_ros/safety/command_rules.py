@@ -94,6 +94,7 @@ class CommandRules:
         lasting = self._saturated.update(now_ns, np.concatenate([sent >= enough, -sent >= enough]))
         self.performance = None if lasting is None else check_saturation(lasting, 2 * self._names, limits)
         if target is None:
+            self._astray.reset()
             return
         lasting = self._astray.update(now_ns, np.abs(target - state.joint_position) > limits.tracking_error)
         if lasting is not None and self.performance is None:

@@ -10,14 +10,14 @@ from humanoid_rl_ros.core.arrays import BoolArray, FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.safety.limits import SafetyLimits
-from humanoid_rl_ros.safety.thermal import ThermalEstimate
+from humanoid_rl_ros.safety.thermal import LONGEST_HELD_S, ThermalEstimate
 
 # Below this relative change an effort counts as untouched: the clamp's arithmetic may cost the last bit.
 UNTOUCHED = 1e-9
 # How far an effort's stamp may be ahead of the last state: in a time T an effort changes by rate·(T + this) at most.
 OVERTAKING_NS = 20_000_000
 # The longest time that counts as having passed between two efforts: a gap says nothing of what was held in it.
-LONGEST_STEP_NS = 100_000_000
+LONGEST_STEP_NS = round(LONGEST_HELD_S * 1e9)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +144,9 @@ class Envelope:
         stop): the joint_soft_limiter law of ros2_control, on effort against position.
         """
         position = state.joint_position
-        past_upper = position - self._soft_upper
-        past_lower = self._soft_lower - position
+        with np.errstate(invalid="ignore"):
+            past_upper = position - self._soft_upper
+            past_lower = self._soft_lower - position
         if not (past_upper > 0.0).any() and not (past_lower > 0.0).any():
             return effort
         with np.errstate(over="ignore"):
@@ -155,7 +156,7 @@ class Envelope:
 
     def _speed_torque(self, effort: FloatArray, limit: FloatArray, state: RobotState) -> FloatArray:
         """Effort that drives a joint on falls from the corner speed to zero at its velocity limit; braking does not."""
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):
             speed = state.joint_velocity * self._slowness
         fast = np.abs(speed) > self._corner
         if not fast.any():

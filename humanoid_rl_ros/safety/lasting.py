@@ -36,20 +36,19 @@ class LastingEach:
     """
 
     def __init__(self, n: int) -> None:
-        self._n = n
-        self._since_ns: NDArray[np.int64] | None = None
+        self._so: BoolArray = np.zeros(n, dtype=bool)
+        self._since_ns: NDArray[np.int64] = np.zeros(n, dtype=np.int64)
 
     def reset(self) -> None:
         """Nothing has been so."""
-        self._since_ns = None
+        self._so = np.zeros_like(self._so)
 
     def update(self, now_ns: int, so: BoolArray) -> FloatArray | None:
         """How long each has been so [s; Shape (n,)]; None where none is."""
+        before, self._so = self._so, so
         if not so.any():
-            self._since_ns = None
             return None
-        before = np.full(self._n, now_ns) if self._since_ns is None else self._since_ns
-        self._since_ns = np.where(so, before, now_ns)
+        self._since_ns = np.where(so & before, self._since_ns, now_ns)
         return np.asarray((now_ns - self._since_ns) * 1e-9)
 
 

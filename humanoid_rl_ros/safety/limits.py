@@ -14,7 +14,7 @@ FORMAT = 1
 
 
 def _limit(default: float | int, most: float, least: float = 0.0) -> Any:
-    """A number in (least, most]; an integer where the default is one.
+    """A number above 0, at least `least` and at most `most`; an integer where the default is one.
 
     No threshold can be written that switches its rule off: 0, infinity and what no robot ever reaches are refused.
     """
@@ -97,13 +97,13 @@ class SafetyLimits:
     effort_scale: float = _limit(1.0, 1.0)
     effort_rate: float = _limit(2000.0, 1e5)
     soft_position_margin: float = _limit(0.02, 1.0)
-    soft_position_stiffness: float = _limit(1.0, 100.0)
+    soft_position_stiffness: float = _limit(1.0, 100.0, 1.0)
     speed_corner: float = _limit(0.9, 0.99)
     power_limit: float = _limit(5000.0, 1e5)
     thermal_share: float = _limit(0.5, 1.0, 0.05)
     thermal_time: float = _limit(120.0, 3600.0, 5.0)
     thermal_derate: float = _limit(0.8, 0.95)
-    damping_scale: float = _limit(1.0, 10.0)
+    damping_scale: float = _limit(1.0, 10.0, 0.1)
 
     command_timeout: float = _limit(0.1, 2.0)
     state_timeout: float = _limit(0.1, 2.0)
@@ -167,8 +167,9 @@ class SafetyLimits:
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:
-    if not value > least or not math.isfinite(value):
-        raise ConfigError(f"safety: '{name}' must be finite and above {least:g}, found {value:g}")
+    if not value > 0.0 or not value >= least or not math.isfinite(value):
+        allowed = f"at least {least:g}" if least > 0.0 else "above 0"
+        raise ConfigError(f"safety: '{name}' must be finite and {allowed}, found {value:g}")
     if value > most:
         raise ConfigError(f"safety: '{name}' must be at most {most:g}, found {value:g}")
 

@@ -223,14 +223,16 @@ class StateRules:
         with np.errstate(invalid="ignore", over="ignore"):
             speed = np.abs(velocity) * self._slowness
             ahead = position + limits.position_horizon * velocity
+            will_be = np.maximum(ahead - robot.upper, robot.lower - ahead)
+            outside = np.maximum(position - robot.upper, robot.lower - position)
+        # What is no number is not within a limit.
         self.motion = self.pose = None
-        if self._fast.update(speed > limits.joint_speed):
+        if self._fast.update(~(speed <= limits.joint_speed)):
             self.motion = check_joint_speed(speed, self._fast.run, self._names, limits)
-        outside = np.maximum(ahead - robot.upper, robot.lower - ahead)
-        if self._beyond.update(outside > limits.position_margin) and self.motion is None:
-            self.motion = check_predicted_position(outside, self._beyond.run, self._names, limits)
-        outside = np.maximum(position - robot.upper, robot.lower - position)
-        self.pose = check_pose(outside, self._names, limits)
+        if self._beyond.update(~(will_be <= limits.position_margin)) and self.motion is None:
+            self.motion = check_predicted_position(will_be, self._beyond.run, self._names, limits)
+        if not (outside <= limits.pose_margin).all():
+            self.pose = check_pose(outside, self._names, limits)
 
     def _judge_base(self, now_ns: int, state: RobotState) -> None:
         limits = self._limits
@@ -238,8 +240,10 @@ class StateRules:
         self.base_rate = self._mean_rate.update(now_ns, state.angular_velocity)
         self.tilt = check_tilt(found.tilt, limits)
         tipping = check_falling(found.tilt, found.tilt_rate, limits)
+        tilted_ns = self._tilted.update(now_ns, self.tilt is not None)
+        tipping_ns = self._tipping.update(now_ns, tipping is not None)
         self.fall = None
-        if self._tilted.update(now_ns, self.tilt is not None) >= limits.tilt_time * 1e9:
+        if tilted_ns >= limits.tilt_time * 1e9:
             self.fall = self.tilt
-        elif self._tipping.update(now_ns, tipping is not None) >= limits.falling_time * 1e9:
+        elif tipping_ns >= limits.falling_time * 1e9:
             self.fall = tipping

@@ -10,13 +10,15 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.safety.limits import SafetyLimits
 
+LONGEST_HELD_S = 0.1
+
 
 class ThermalEstimate:
     """One first-order model for each joint, heated by the square of its effort (i²t).
 
     warmth' = ((effort/continuous effort)² − warmth)/time constant, so that 1 is what a joint may be for ever. Where the
-    warmth passes `thermal_derate` the allowed effort falls linearly, to the continuous effort at 1: a joint held at its
-    limit cools down to 1 by itself.
+    warmth passes `thermal_derate` the allowed effort falls linearly, to the continuous effort at 1, and nowhere is more
+    allowed than takes the warmth to 1 within the longest time for which an effort is held.
 
     Args:
         robot: effort limits and continuous efforts.
@@ -30,6 +32,7 @@ class ThermalEstimate:
         self._continuous = np.array([s if g is None else g for s, g in zip(share, given, strict=True)])
         self._derate = limits.thermal_derate
         self._time = limits.thermal_time
+        self._kept = math.exp(-LONGEST_HELD_S / limits.thermal_time)
         self.warmth: FloatArray = np.zeros(robot.n_joints)
 
     def reset(self) -> None:
@@ -56,4 +59,6 @@ class ThermalEstimate:
         if not self.derating:
             return self._limit
         over = np.clip((self.warmth - self._derate) / (1.0 - self._derate), 0.0, 1.0)
-        return np.asarray(self._limit - over * (self._limit - self._continuous))
+        left = np.maximum((1.0 - self.warmth * self._kept) / (1.0 - self._kept), 1.0)
+        derated = self._limit - over * (self._limit - self._continuous)
+        return np.asarray(np.minimum(derated, self._continuous * np.sqrt(left)))

@@ -121,6 +121,16 @@ def test_arming_and_a_clock_that_went_back_begin_a_window(anew: object) -> None:
     assert rules.flood is None
 
 
+def test_efforts_before_the_first_state_are_no_flood() -> None:
+    rules = make(flood_efforts=2.0)
+    for _ in range(50):
+        rules.effort_came(effort(), state())
+    rules.state_came(900 * MS)
+    assert rules.flood is None
+    rules.state_came(1100 * MS)
+    assert rules.flood is None
+
+
 def test_a_clock_that_stands_still_begins_no_window() -> None:
     rules = make(flood_efforts=2.0)
     rules.state_came(0)
@@ -157,6 +167,16 @@ def test_efforts_that_are_no_numbers_are_counted_in_a_row() -> None:
     assert rules.finite is None
 
 
+def test_the_first_are_counted_as_all_others_are() -> None:
+    rules = make(non_finite_limit=2)
+    for _ in range(2):
+        judge(rules, 0, non_finite=True)
+        assert rules.finite is None
+        judge(rules, 1, non_finite=True)
+        assert rules.finite is not None
+        rules.arm()
+
+
 # All it has.
 
 
@@ -182,6 +202,19 @@ def test_a_break_begins_anew() -> None:
     assert judge(rules, 901 * MS, (0.0, 4.0)) is not None
 
 
+def test_an_effort_that_chatters_between_its_limits_is_not_held_at_one() -> None:
+    rules = make(saturation_share=0.75, saturation_time=0.5)
+    for k in range(200):
+        assert judge(rules, 10 * MS * k, ((-1.0) ** k * 8.0, -((-1.0) ** (k // 2)) * 4.0)) is None
+
+
+def test_one_joint_that_chatters_does_not_hide_another_that_is_held() -> None:
+    rules = make(saturation_share=0.75, saturation_time=0.5)
+    found = [judge(rules, 10 * MS * k, ((-1.0) ** k * 8.0, -4.0)) for k in range(52)]
+    assert found[:51] == 51 * [None]
+    assert found[51] == Violation("effort_saturated", "joint 'knee' has given all it may for 0.51 s, limit 0.5 s")
+
+
 # Where it should be.
 
 
@@ -203,6 +236,13 @@ def test_what_has_no_target_is_not_astray() -> None:
     rules = make(tracking_error=1.5, tracking_time=0.25)
     assert judge(rules, 0, target=(9.0, 0.0)) is None
     assert judge(rules, 900 * MS) is None
+
+
+def test_an_effort_without_a_target_is_a_break() -> None:
+    rules = make(tracking_error=1.5, tracking_time=0.25)
+    judge(rules, 0, target=(9.0, 0.0))
+    judge(rules, 100 * MS)
+    assert judge(rules, 900 * MS, target=(9.0, 0.0)) is None
 
 
 def test_saturation_is_told_before_tracking() -> None:

@@ -98,6 +98,9 @@ def test_only_the_minute_before_is_told() -> None:
 def test_a_clock_that_began_anew_does_not_keep_the_old_for_ever() -> None:
     ring = ring_of(other(1, 1000 * S), other(2, 940 * S - 1))
     assert [e.time_ns for e in ring.until(940 * S - 1)] == [940 * S - 1]
+    # It is gone, and not only out of sight.
+    assert ring_of(other(1, 1000 * S), other(2, 940 * S - 1)).until(1000 * S) == ()
+    assert ring_of(other(1, 1000 * S)).until(940 * S - 1) == ()
     near = ring_of(other(1, 1000 * S), other(2, 940 * S))
     assert [e.time_ns for e in near.until(940 * S)] == [1000 * S, 940 * S]
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -33,26 +35,35 @@ def test_reset_is_a_break() -> None:
 def test_each_lasts_by_itself() -> None:
     each = LastingEach(3)
     assert each.update(1 * S, np.array([NO, NO, NO])) is None
-    first = each.update(2 * S, np.array([YES, NO, NO]))
-    assert first is not None
-    assert first.tolist() == [0.0, 0.0, 0.0]
-    second = each.update(3 * S, np.array([YES, YES, NO]))
-    assert second == pytest.approx([1.0, 0.0, 0.0])
-    third = each.update(5 * S, np.array([NO, YES, YES]))
-    assert third == pytest.approx([0.0, 2.0, 0.0])
-    fourth = each.update(6 * S, np.array([YES, YES, YES]))
-    assert fourth == pytest.approx([0.0, 3.0, 1.0])
+    found = each.update(2 * S, np.array([YES, NO, YES]))
+    assert found is not None
+    assert found.tolist() == [0.0, 0.0, 0.0]
+    assert each.update(3 * S, np.array([YES, NO, NO])) == pytest.approx([1.0, 0.0, 0.0])
+    assert each.update(5 * S, np.array([YES, NO, NO])) == pytest.approx([3.0, 0.0, 0.0])
 
 
-def test_a_break_or_a_reset_of_all_ends_each() -> None:
+def test_one_that_begins_later_begins_at_none() -> None:
     each = LastingEach(2)
-    for end in (lambda: each.update(2 * S, np.array([NO, NO])), each.reset):
-        each.update(1 * S, np.array([YES, YES]))
-        assert end() is None
-        found = each.update(4 * S, np.array([YES, NO]))
-        assert found is not None
-        assert found.tolist() == [0.0, 0.0]
-        each.reset()
+    each.update(2 * S, np.array([YES, NO]))
+    assert each.update(3 * S, np.array([YES, YES])) == pytest.approx([1.0, 0.0])
+    assert each.update(5 * S, np.array([NO, YES])) == pytest.approx([0.0, 2.0])
+    assert each.update(6 * S, np.array([YES, YES])) == pytest.approx([0.0, 3.0])
+
+
+def test_each_begins_with_the_very_first_time() -> None:
+    found = LastingEach(2).update(7 * S, np.array([YES, NO]))
+    assert found is not None
+    assert found.tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("end", [lambda each: each.update(2 * S, np.array([NO, NO])), lambda each: each.reset()])
+def test_a_break_or_a_reset_of_all_ends_each(end: Callable[[LastingEach], object]) -> None:
+    each = LastingEach(2)
+    each.update(1 * S, np.array([YES, YES]))
+    assert end(each) is None
+    found = each.update(4 * S, np.array([YES, NO]))
+    assert found is not None
+    assert found.tolist() == [0.0, 0.0]
 
 
 def test_runs_are_counted_for_each() -> None:
