@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
-from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.core.errors import ConfigError, ContractError, did_you_mean
 from humanoid_rl_ros.nodes.choices import MODES
 from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.resources import default_get_up, default_policy, find_policy, find_robot, safety_file
@@ -103,7 +103,7 @@ def graph_parameters(
         policy_node={
             **shared,
             **_policy(policy, velocity_command, cmd_vel_type, base_velocity_topic, entry_blend),
-            "get_up": default_get_up(find_robot(robot)) if get_up is None else get_up,
+            "get_up": _shipped_get_up(robot) if get_up is None else _fitting_get_up(robot, get_up),
         },
         safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": arm},
         remappings=REMAPPINGS,
@@ -140,7 +140,7 @@ def robot_parameters(
         policy_node={
             **shared,
             **_policy(policy, None, cmd_vel_type, base_velocity_topic, entry_blend),
-            "get_up": get_up,
+            "get_up": _fitting_get_up(robot, get_up),
         },
         safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": False},
     )
@@ -153,6 +153,21 @@ def _checked(robot_name: str, policy: str, limits: str, base_velocity_topic: str
     load_safety_limits(safety_file(limits))
     pose, _ = pose_and_gains(bundle, robot)
     return [float(value) for value in pose], float(bundle.pd_rate)
+
+
+def _fitting_get_up(robot: str, get_up: str) -> str:
+    """The bundle asked for, or none; refused where it does not fit."""
+    if get_up:
+        require_contract(find_policy(get_up), find_robot(robot), has_base_linear_velocity=False)
+    return get_up
+
+
+def _shipped_get_up(robot: str) -> str:
+    """The one that is shipped for a robot of this name, if it fits the robot that is there."""
+    try:
+        return _fitting_get_up(robot, default_get_up(find_robot(robot)))
+    except ContractError:
+        return ""
 
 
 def _policy(

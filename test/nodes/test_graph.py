@@ -10,7 +10,9 @@ import yaml
 from conftest import Refuses, WriteYaml
 
 from humanoid_rl_ros.core.errors import ConfigError, ContractError
+from humanoid_rl_ros.core.robot import load_robot
 from humanoid_rl_ros.nodes.graph import graph_parameters, robot_parameters
+from humanoid_rl_ros.resources import default_get_up, share_folder
 
 NODES = ("simulation_bridge", "policy_node", "safety_monitor")
 
@@ -77,6 +79,41 @@ def test_a_robot_has_its_own_clock_and_is_armed_by_the_operator(robot_file: str,
     assert graph.safety_monitor["command_type"] == "joint_state"
     assert graph.policy_node["use_cmd_vel"]
     assert graph.policy_node["command_type"] == "twist_stamped"
+
+
+def test_a_simulated_robot_gets_up_by_what_is_shipped_for_it_and_a_real_one_not_unasked(
+    robot_file: str, policy_folder: str, refuses: Refuses
+) -> None:
+    assert graph_parameters("reference", "walk").policy_node["get_up"] == "get_up"
+    assert graph_parameters("reference", "walk", get_up="").policy_node["get_up"] == ""
+    assert graph_parameters(robot_file, policy_folder).policy_node["get_up"] == ""
+    assert robot_parameters("reference", "walk").policy_node["get_up"] == ""
+    assert robot_parameters("reference", "walk", get_up="get_up").policy_node["get_up"] == "get_up"
+    for parameters in (graph_parameters, robot_parameters):
+        with refuses(ContractError, "does not fit robot 'biped'"):
+            parameters(robot_file, policy_folder, get_up="get_up")
+
+
+def test_what_is_shipped_for_another_robot_of_the_same_name_is_left_out(tmp_path: Path) -> None:
+    robot = yaml.safe_load((share_folder() / "config" / "robots" / "reference.yaml").read_text())
+    del robot["joints"]["left_elbow_joint"], robot["model"]
+    file = tmp_path / "shorter.yaml"
+    file.write_text(yaml.safe_dump(robot, sort_keys=False))
+    assert default_get_up(load_robot(file)) == "get_up"
+    policy = yaml.safe_load((share_folder() / "config" / "policies" / "walk" / "policy.yaml").read_text())
+    del policy["held"]["left_elbow_joint"]
+    folder = tmp_path / "walk"
+    folder.mkdir()
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy, sort_keys=False))
+    weights = share_folder() / "config" / "policies" / "walk" / "policy.onnx"
+    (folder / "policy.onnx").write_bytes(weights.read_bytes())
+    assert graph_parameters(str(file), str(folder)).policy_node["get_up"] == ""
+
+
+def test_pushes_go_to_the_simulation(robot_file: str, policy_folder: str) -> None:
+    assert "pushes" not in graph_parameters(robot_file, policy_folder).simulation_bridge
+    bridge = graph_parameters(robot_file, policy_folder, pushes=(1, 2, 0, 0)).simulation_bridge
+    assert [repr(number) for number in bridge["pushes"]] == ["1.0", "2.0", "0.0", "0.0"]
 
 
 def test_simulated_robots_in_one_graph_share_no_clock(robot_file: str, policy_folder: str) -> None:

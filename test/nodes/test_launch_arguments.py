@@ -9,7 +9,7 @@ from conftest import Refuses
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
 from humanoid_rl_ros.nodes import launch_arguments
-from humanoid_rl_ros.nodes.launch_arguments import entry_blend, recording_command, velocity_command
+from humanoid_rl_ros.nodes.launch_arguments import entry_blend, get_up, pushes, recording_command, velocity_command
 
 
 @pytest.mark.parametrize("text", ["0.5 0 -1", "[0.5, 0, -1]", " 0.5,0,-1 "])
@@ -34,6 +34,20 @@ def test_entry_blend_is_a_time_or_the_bundles_own(refuses: Refuses) -> None:
     for text in ("-1", "61", "1 2", "soon"):
         with refuses(ConfigError, "'entry_blend'", f"found '{text}'"):
             entry_blend(text)
+
+
+def test_what_gets_it_up_is_a_bundle_none_or_what_is_shipped() -> None:
+    assert get_up(" ") is None
+    assert get_up("none") == ""
+    assert get_up(" my_bundle ") == "my_bundle"
+
+
+def test_a_push_is_four_numbers(refuses: Refuses) -> None:
+    assert pushes("") == []
+    assert pushes("[2, 1.5, 0, 0, 4, 0, 1, 0]") == [2.0, 1.5, 0.0, 0.0, 4.0, 0.0, 1.0, 0.0]
+    for text in ("1 2 3", "1 2 3 4 5", "soon 1 2 3", "nan 1 2 3"):
+        with refuses(ConfigError, "'pushes'", f"found '{text}'"):
+            pushes(text)
 
 
 def test_robot_and_policy_of_a_real_robot_must_be_named() -> None:

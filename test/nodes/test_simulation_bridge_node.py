@@ -350,3 +350,32 @@ def test_what_cannot_be_configured_stays_unconfigured_with_one_line(
     assert node._state_machine.current_state[1] == "unconfigured"
     (line,) = [line for line in capfd.readouterr().err.splitlines() if "[ERROR]" in line]
     assert text in line
+
+
+def test_a_push_comes_at_its_time_after_the_release_and_after_every_reset(graph: Graph, robot: RobotSpec) -> None:
+    it = Rig(graph, robot, command_type="joint_state", mode="lockstep", pushes=[0.01, 3.0, 0.0, 0.0])
+    odometry = graph.listen(topics.ODOMETRY)
+
+    def walk(until_ms: int) -> None:
+        while (stamp := stamp_to_ns(it.states[-1].header.stamp)) < until_ms * MS:
+            it.say(np.zeros(robot.n_joints), stamp)
+            graph.until(lambda stamp=stamp: stamp_to_ns(it.states[-1].header.stamp) > stamp, "the next state")
+
+    def fastest() -> float:
+        return max((m.twist.twist.linear.x for m in odometry), default=0.0)
+
+    for _ in range(2):
+        odometry.clear()
+        walk(8)
+        graph.spin(0.05)
+        assert fastest() < 1.0
+        walk(60)
+        graph.until(lambda: fastest() > 2.5, "the push")
+        assert graph.call(Trigger, topics.SIMULATION_RESET, Trigger.Request()).success
+        graph.until(lambda: stamp_to_ns(it.states[-1].header.stamp) == 0, "time 0")
+
+
+def test_pushes_that_are_none_are_refused_by_name(graph: Graph, capfd: pytest.CaptureFixture[str]) -> None:
+    node = graph.node(SimulationBridgeNode, robot="reference", pushes=[1.0, 2.0, 3.0])
+    assert node.trigger_configure() != OK
+    assert "'pushes' needs four numbers for each push, time x y z; found 3" in capfd.readouterr().err

@@ -1,0 +1,53 @@
+"""The benches of the safety monitor, each as short as it can be."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from demo_runs import run_command
+
+pytest.importorskip("mujoco")
+pytest.importorskip("onnxruntime")
+
+
+def test_the_safety_bench_counts_what_it_gave_and_what_came_of_it(tmp_path: Path) -> None:
+    out = tmp_path / "safety.json"
+    done = run_command("bench", "safety", "--count", 1000, "--hours", 0.005, "--json", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = json.loads(out.read_text())
+    assert result["inputs"] >= 1000
+    assert result["broken"] == {}
+    assert result["walked"] == pytest.approx(18.0, abs=0.01)
+    assert result["pushes"] == 3
+    assert result["trips"] == []
+
+
+def test_the_falls_bench_names_what_is_missing() -> None:
+    done = run_command("bench", "falls", "--robot", "g1", "--count", 1)
+    assert done.returncode in (0, 2)  # 0 where something is shipped that gets it up
+    assert done.returncode == 0 or "nothing is shipped that gets robot 'unitree_g1' up" in done.stderr
+
+
+@pytest.mark.ros
+def test_the_faults_bench_injects_detects_names_and_survives(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    out = tmp_path / "faults.json"
+    options = ["--only", "NaN in the IMU", "--trials", 3, "--state-trials", 1, "--json", out]
+    done = run_command("bench", "faults", *options, timeout=300.0)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = json.loads(out.read_text())["faults"]
+    assert {r["state"]: r["injected"] for r in results}["ACTIVE"] == 3
+    assert len(results) == 8
+    for r in results:
+        assert r["injected"] == r["detected"] == r["named"] == r["survived"]
+    reactions = next(r["reactions"] for r in results if r["state"] == "ACTIVE")
+    assert len(reactions) == 3
+    assert all(0.0 < seconds < 0.5 for seconds in reactions)
+
+
+def test_a_fault_that_is_none_is_named() -> None:
+    done = run_command("bench", "faults", "--only", "earthquake")
+    assert done.returncode == 2
+    assert "no fault has 'earthquake' in its name" in done.stderr
