@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -52,6 +53,18 @@ _BUNDLE: dict[str, Any] = {
 
 Refuses = Callable[..., AbstractContextManager[None]]
 WriteYaml = Callable[[object], Path]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ros_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Logs and safety records of the nodes under test stay out of the user's."""
+    before = os.environ.get("ROS_HOME")
+    os.environ["ROS_HOME"] = str(tmp_path_factory.mktemp("ros_home"))
+    yield
+    if before is None:
+        del os.environ["ROS_HOME"]
+    else:
+        os.environ["ROS_HOME"] = before
 
 
 @pytest.fixture(scope="session")

@@ -36,20 +36,25 @@ class MonitoredRobot:
         self.position, self.velocity = 0.0, 0.0
         self.can_get_up, self.answers = can_get_up, True
         self.sent: list[float] = []
+        self.last_state: RobotState | None = None
         self.efforts = [3.0, 1.5]
 
-    def step(self) -> None:
-        """One state, and the policy's answer."""
-        self.ms += PERIOD_MS
-        noise = 1e-6 * (self.ms % 70)
+    def measured(self, at_ms: int) -> RobotState:
+        """What its sensors say now, stamped with that time."""
+        noise = 1e-6 * (at_ms % 70)
         orientation = rotations.from_axis_angle(self.axis, self.tilt)
-        state = RobotState(
-            self.ms * MS,
+        return RobotState(
+            at_ms * MS,
             np.full(2, self.position + noise),
             np.full(2, self.velocity + noise),
             orientation,
             self.spin * self.axis + noise,
         )
+
+    def step(self) -> None:
+        """One state, and the policy's answer."""
+        self.ms += PERIOD_MS
+        state = self.last_state = self.measured(self.ms)
         command = self.monitor.observe(self.ms * MS, state)
         if self.answers and self.monitor.state in PASSING:
             effort = JointEffort(self.ms * MS, np.array(self.efforts))
