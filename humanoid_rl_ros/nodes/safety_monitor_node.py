@@ -226,7 +226,7 @@ class SafetyMonitorNode(ManagedNode):
         self._show_status()
 
     def _judge(self, monitor: SafetyMonitor, asked: _Asked) -> None:
-        if self._lockstep and monitor.state in PASSING and asked.meant_for is not monitor.state:
+        if self._lockstep and monitor.state in PASSING and asked.meant_for not in (None, monitor.state):
             return  # the policy answers anew once it has heard where the monitor is
         self._asked_ns = None
         self._send(monitor.judge(self._now_ns(), asked.effort, meant_for=asked.meant_for, target=asked.target))
