@@ -14,7 +14,11 @@ from humanoid_rl_ros.safety.status import PASSING, FallDirection, SafetyState
 MS = 1_000_000
 PERIOD_MS = 10
 ROBOT = RobotSpec(
-    "two", (JointSpec("hip", -2.0, 2.0, 10.0, 20.0, kd=2.0), JointSpec("knee", -2.0, 2.0, 5.0, 20.0, kd=0.5))
+    "two",
+    (
+        JointSpec("hip", -1.8, 2.2, 10.0, 20.0, default_position=0.2, kd=2.0),
+        JointSpec("knee", -1.8, 2.2, 5.0, 20.0, default_position=0.2, kd=0.5),
+    ),
 )
 S = SafetyState
 X, Y = np.array([1.0, 0.0, 0.0]), np.array([0.0, 1.0, 0.0])
@@ -38,6 +42,7 @@ class MonitoredRobot:
         self.sent: list[float] = []
         self.last_state: RobotState | None = None
         self.efforts = [3.0, 1.5]
+        self.target_offset = 0.0
 
     def measured(self, at_ms: int) -> RobotState:
         """What its sensors say now, stamped with that time."""
@@ -45,7 +50,7 @@ class MonitoredRobot:
         orientation = rotations.from_axis_angle(self.axis, self.tilt)
         return RobotState(
             at_ms * MS,
-            np.full(2, self.position + noise),
+            ROBOT.default_position + self.position + noise,
             np.full(2, self.velocity + noise),
             orientation,
             self.spin * self.axis + noise,
@@ -58,7 +63,8 @@ class MonitoredRobot:
         command = self.monitor.observe(self.ms * MS, state)
         if self.answers and self.monitor.state in PASSING:
             effort = JointEffort(self.ms * MS, np.array(self.efforts))
-            command = self.monitor.judge(self.ms * MS, effort, meant_for=self.monitor.state) or command
+            target = ROBOT.default_position + self.position + self.target_offset
+            command = self.monitor.judge(self.ms * MS, effort, meant_for=self.monitor.state, target=target) or command
         elif self.answers:
             self.monitor.heartbeat(self.ms * MS, can_get_up=self.can_get_up)
         if command is not None:

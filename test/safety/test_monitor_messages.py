@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from monitored_robot import MS, MonitoredRobot
 
+from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.state import JointEffort
 from humanoid_rl_ros.safety.arrivals import Source
 from humanoid_rl_ros.safety.checks import Violation
@@ -217,6 +218,39 @@ def test_a_state_asked_for_again_is_judged_once() -> None:
     assert robot.monitor.state is S.ACTIVE
 
 
+# Passed on.
+
+
+def test_the_rate_of_an_effort_goes_by_the_state_that_it_answers() -> None:
+    robot = MonitoredRobot(effort_rate=10.0).armed()  # 100 N·m/s of the hip: 1 N·m in 10 ms
+    robot.efforts = [0.0, 0.0]
+    robot.steps(0.05)
+    robot.answers = False
+    robot.step()
+    for stamp_ms, allowed in ((robot.ms, 1.0), (robot.ms, 1.0), (robot.ms + 5, 1.5)):
+        effort = JointEffort(stamp_ms * MS, np.array([9.0, 0.0]))
+        command = robot.monitor.judge(robot.ms * MS, effort, meant_for=S.ACTIVE)
+        assert command is not None
+        assert command.stamp_ns == stamp_ms * MS
+        assert command.effort.tolist() == pytest.approx([allowed, 0.0])
+
+
+def test_a_joint_that_does_not_get_where_it_should_degrades() -> None:
+    robot = MonitoredRobot().armed()
+    robot.target_offset = 1.6
+    robot.until(S.DEGRADED, 0.6)
+    assert robot.where == (S.DEGRADED, "tracking")
+    robot.target_offset = 1.4
+    robot.until(S.ACTIVE, 1.1)
+
+
+def test_an_effort_for_other_joints_is_refused_by_name() -> None:
+    robot = moving()
+    with pytest.raises(StateError, match="effort has 3 values, expected 2") as caught:
+        robot.monitor.judge(robot.ms * MS, JointEffort(robot.ms * MS, np.zeros(3)))
+    assert caught.value.code == "wrong_joints"
+
+
 # Boundaries, in milliseconds.
 
 
@@ -288,6 +322,47 @@ def test_arming_what_is_armed_disarming_and_resetting_what_is_sound_are_noted_to
         "disarm: disarmed",
     ]
     assert robot.monitor.status.text == "disarmed by the operator"
+
+
+def test_a_fall_is_told_as_it_goes() -> None:
+    robot = MonitoredRobot().armed().fallen()
+    robot.until(S.RECOVERING)
+    robot.stand()
+    robot.until(S.ACTIVE)
+    told = {state: text for state, _, text in notes(robot, "transition")}
+    assert told["FALLEN"] == "the robot lies still (prone)"
+    assert told["RECOVERING"] == "lies prone, try 1"
+    assert told["VERIFYING"].startswith("upright, tilt 0.0")
+    robot = MonitoredRobot(can_get_up=False).armed().fallen()
+    robot.until(S.FALLEN)
+    robot.spin = 1.0
+    robot.until(S.FALLING)
+    assert robot.monitor.status.text.startswith("the base turns at 0.6")
+    robot.monitor.emergency_stop(robot.ms * MS)
+    robot.stand()
+    robot.step()
+    robot.monitor.reset(robot.ms * MS)
+    assert robot.monitor.status.text == "reset by the operator"
+    assert notes(robot, "operator")[-2][2] == "emergency stop: emergency stop"
+
+
+def test_a_reset_that_is_refused_is_noted_with_why() -> None:
+    robot = MonitoredRobot(can_get_up=False).armed().fallen()
+    done, text = robot.monitor.reset(robot.ms * MS)
+    assert not done
+    assert notes(robot, "operator")[-1][2] == f"reset: {text}"
+
+
+def test_every_fault_changes_the_status() -> None:
+    robot = MonitoredRobot()
+    seen = [robot.monitor.changes]
+    for _ in range(3):
+        robot.armed()
+        seen.append(robot.monitor.changes)
+        robot.monitor.report(robot.ms * MS, Violation("second_policy", "2 publishers"))
+        seen.append(robot.monitor.changes)
+        robot.monitor.report(robot.ms * MS, None)
+    assert seen == sorted(set(seen))
 
 
 def test_what_degrades_is_noted_again_and_again_as_one_event() -> None:
