@@ -26,8 +26,8 @@ from humanoid_rl_ros.envs.measurement import measured_state, true_state
 from humanoid_rl_ros.envs.privileged import batch_mirror, privileged, privileged_size
 from humanoid_rl_ros.envs.pushes import Pushes
 from humanoid_rl_ros.envs.randomisation import EpisodeDraws
-from humanoid_rl_ros.envs.rewards import RewardSum
-from humanoid_rl_ros.envs.start_poses import lying_states, put_at_start
+from humanoid_rl_ros.envs.rewards import RewardSum, is_up
+from humanoid_rl_ros.envs.start_poses import down_states, put_at_start
 from humanoid_rl_ros.envs.step import TaskStep
 from humanoid_rl_ros.envs.task_contract import observation_spec, task_contract
 from humanoid_rl_ros.envs.task_spec import TaskSpec
@@ -185,11 +185,11 @@ class HumanoidBatch:
         self._rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(self._stream,)))
         self._curriculum.reset()
         self._log = EpisodeLog(self._n, self._rewards.names, self.control_period)
-        if self.task.episode.start == "lying":
+        if self.task.episode.start != "standing":
             if self.task.randomisation.varies_bodies:
                 everyone = np.arange(self._n)
                 self.simulation.vary(everyone, unvaried(self._n, self.robot.n_joints))
-            self._lying = lying_states(self.simulation, self._pose, self._rng)
+            self._lying = down_states(self.task.episode.start, self.simulation, self._pose, self._rng)
         anew = np.ones(self._n, dtype=bool)
         self._start(anew)
         if self.task.episode.random_first and self._auto_reset:
@@ -210,6 +210,7 @@ class HumanoidBatch:
             self._target - self._draws.encoder_offset,
             previous=previous_target - self._draws.encoder_offset,
             delay=self._draws.delay,
+            borne=self._curriculum.level["weight"],
         )
         diverged = simulation.diverged()
         if diverged.any():
@@ -231,7 +232,7 @@ class HumanoidBatch:
         final = self._observe()
         observation = final
         ended = np.flatnonzero(done)
-        self._end(ended, step.fallen, diverged)
+        self._end(ended, step, diverged)
         if self._auto_reset and ended.size:
             self._start(done)
             observation = BatchObservation(final.policy.copy(), final.critic.copy())
@@ -242,7 +243,10 @@ class HumanoidBatch:
     def statistics(self) -> dict[str, float]:
         """See `BatchEnv.statistics`; ``reward/<term>`` per second, errors [m/s], [rad/s], levels of the curriculum."""
         found = self._log.statistics()
-        return found | {f"curriculum/{spec.name}": self._curriculum.level[spec.name] for spec in self.task.curriculum}
+        found |= {f"curriculum/{spec.name}": self._curriculum.level[spec.name] for spec in self.task.curriculum}
+        if any(spec.standing_above > 0.0 for spec in self.task.curriculum):
+            found["curriculum/standing"] = self._curriculum.mean_standing
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """See `BatchEnv.state_dict`."""
@@ -321,9 +325,9 @@ class HumanoidBatch:
         if due.size:
             self._commands.draw(due, self._curriculum.level["commands"], self._rng)
 
-    def _end(self, which: IndexArray, fallen: BoolArray, diverged: BoolArray) -> None:
-        lengths, errors = self._log.end(which, fallen, diverged) if which.size else (np.zeros(0), np.zeros(0))
-        self._curriculum.update(lengths / self._longest, errors)
+    def _end(self, which: IndexArray, step: TaskStep, diverged: BoolArray) -> None:
+        lengths, errors = self._log.end(which, step.fallen, diverged) if which.size else (np.zeros(0), np.zeros(0))
+        self._curriculum.update(lengths / self._longest, errors, is_up(step)[which].astype(np.float64))
 
     def _start(self, which: BoolArray) -> None:
         """New episodes for the robots of a mask."""

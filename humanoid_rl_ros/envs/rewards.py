@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.arrays import BoolArray, FloatArray
 from humanoid_rl_ros.core.config import Section
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.envs.step import TaskStep
@@ -238,11 +238,34 @@ def height_share(step: TaskStep, p: RewardParameters) -> FloatArray:
     return np.clip(step.height / step.nominal_height, 0.0, p["reach"])
 
 
+@register_reward("rising")
+def rising(step: TaskStep, p: RewardParameters) -> FloatArray:
+    """Share of height times share of uprightness: hips above the head are worth no more than lying."""
+    return upright_share(step, p) * np.clip(step.height / step.nominal_height, 0.0, 1.0)
+
+
+def is_up(step: TaskStep, tilt: float = 0.5, height: float = 0.85) -> BoolArray:
+    """Whether the tilt is below a bound [rad] and the base above a share of its start height [Shape (n,)]."""
+    return np.asarray((step.gravity[:, 2] < -math.cos(tilt)) & (step.height > height * step.nominal_height))
+
+
 @register_reward("standing_up", tilt=0.5, height=0.85)
 def standing_up(step: TaskStep, p: RewardParameters) -> FloatArray:
     """1 while the tilt is below `tilt` [rad] and the base above `height` of its start height."""
-    up = (step.gravity[:, 2] < -math.cos(p["tilt"])) & (step.height > p["height"] * step.nominal_height)
-    return up.astype(np.float64)
+    return is_up(step, p["tilt"], p["height"]).astype(np.float64)
+
+
+@register_reward("standing_in_pose", tilt=0.5, height=0.85, sigma=1.0)
+def standing_in_pose(step: TaskStep, p: RewardParameters) -> FloatArray:
+    """exp(−Σ weight · (q − q₀)²/σ) while it stands up; lying in the start pose is worth nothing [σ in rad²]."""
+    return standing_up(step, p) * np.exp(-pose(step, p) / p["sigma"])
+
+
+@register_reward("standing_at_rest", tilt=0.5, height=0.85, sigma=0.1)
+def standing_at_rest(step: TaskStep, p: RewardParameters) -> FloatArray:
+    """exp(−(|v|² + |ω|²)/σ) of the base while it stands up [σ in (m/s)² and (rad/s)²]."""
+    moving = _squares(step.linear_velocity) + _squares(step.angular_velocity)
+    return standing_up(step, p) * np.exp(-moving / p["sigma"])
 
 
 @register_reward("still", sigma=0.05)
@@ -291,6 +314,12 @@ def action_rate(step: TaskStep, p: RewardParameters) -> FloatArray:
 def joint_velocity(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Weighted squared joint velocities [(rad/s)²]."""
     return np.asarray((step.joint_velocity**2) @ p.joint_weight)
+
+
+@register_reward("joint_speed", share=0.7)
+def joint_speed(step: TaskStep, p: RewardParameters) -> FloatArray:
+    """Sum of squares of how much faster joints are than a share of their velocity limit, as shares of it."""
+    return _squares(np.maximum(np.abs(step.joint_velocity) / step.velocity_limit - p["share"], 0.0))
 
 
 @register_reward("pose")

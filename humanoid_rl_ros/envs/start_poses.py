@@ -14,6 +14,11 @@ _CLEARANCE = 0.02
 _DROP_HEIGHT = 0.25
 _SETTLE_TIME = 2.0
 _JOINT_SPREAD = 0.5
+# Of those that fall limp: how long they are given, how hard they are shoved at most, how often each robot falls.
+_FALL_TIME = 2.5  # [s]
+_SHOVE = 2.5  # [m/s, rad/s]
+_FALLS_PER_ROBOT = 3
+_CAUGHT = 1.0  # [s]
 # Cosine of the angle by which a robot may have tipped from the side it was dropped on.
 _ON_ITS_SIDE = 0.8
 LYING = {
@@ -62,6 +67,61 @@ def lying_states(simulation: BatchSimulation, start_position: FloatArray, rng: n
     return found
 
 
+def fallen_states(simulation: BatchSimulation, start_position: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Shove every robot while it stands, limp from then on, and wait until it lies as it happened to fall.
+
+    Args:
+        simulation: its robots are moved; place them afterwards.
+        start_position: pose near which they stand [rad; Shape (n_joints,)].
+        rng: the source of chance.
+
+    Returns:
+        Generalised positions [Shape (n, nq)]. Half of them are settled; of the others it is how they were at some
+        moment of the fall: kneeling, sitting, half way down, from where standing up is sooner found.
+    """
+    n, place, robot = simulation.n, simulation.layout, simulation.robot
+    qpos = np.tile(simulation.initial_qpos, (n, 1))
+    spread = rng.uniform(-_JOINT_SPREAD, _JOINT_SPREAD, size=(n, robot.n_joints))
+    qpos[:, place.qpos] = np.clip(start_position + spread, robot.lower, robot.upper)
+    yaw, along = rng.uniform(-np.pi, np.pi, (2, n))
+    for i in range(n):
+        turn = from_axis_angle(np.array([0.0, 0.0, 1.0]), float(yaw[i]))
+        qpos[i, place.root_qpos + 3 : place.root_qpos + 7] = turn
+    qpos[:, place.root_qpos + 2] -= simulation.lowest_point(qpos)
+    qvel = np.zeros((n, simulation.model.nv))
+    speed = rng.uniform(0.5, _SHOVE, n)
+    qvel[:, place.root_dof] = speed * np.cos(along)
+    qvel[:, place.root_dof + 1] = speed * np.sin(along)
+    qvel[:, place.root_dof + 3 : place.root_dof + 6] = rng.uniform(-_SHOVE, _SHOVE, (n, 3))
+    simulation.place(np.arange(n), qpos, qvel)
+    period = simulation.timestep * simulation.substeps
+    steps = round(_FALL_TIME / period)
+    caught = np.where(np.arange(n) % 2 == 1, rng.integers(0, round(_CAUGHT / period), n), steps - 1)
+    found = qpos.copy()
+    for step in range(steps):
+        # A target that follows the joints leaves nothing of the law but its damping.
+        simulation.step(simulation.joint_position)
+        broken = np.flatnonzero(simulation.diverged())
+        simulation.place(broken, qpos[broken], np.zeros((len(broken), simulation.model.nv)))
+        now = caught == step
+        found[now] = simulation.qpos[now]
+    return found
+
+
+def down_states(
+    start: str, simulation: BatchSimulation, start_position: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """What robots that are to get up start from: `lying_states`, and where the start is ``fallen`` thrice as many more.
+
+    Returns:
+        Generalised positions [Shape (n, nq) or (4 n, nq)].
+    """
+    found = [lying_states(simulation, start_position, rng)]
+    if start == "fallen":
+        found += [fallen_states(simulation, start_position, rng) for _ in range(_FALLS_PER_ROBOT)]
+    return np.concatenate(found)
+
+
 def standing_states(
     simulation: BatchSimulation, start_position: FloatArray, k: int, spec: RandomisationSpec, rng: np.random.Generator
 ) -> FloatArray:
@@ -91,7 +151,7 @@ def put_at_start(
         simulation: the robots.
         which: rows [Shape (k,)].
         start_position: pose [rad; Shape (n_joints,)].
-        lying: states of `lying_states` to draw from, or None for robots that stand.
+        lying: states of `down_states` to draw from, or None for robots that stand.
         spec: how far from the pose and how fast they may begin.
         rng: the source of chance.
     """

@@ -28,6 +28,7 @@ class TaskStep:
         lower, upper: position limits [rad; Shape (j,)].
         effort: as applied in the last physics step [N·m; Shape (n, j)].
         effort_limit: [N·m; Shape (j,)].
+        velocity_limit: [rad/s; Shape (j,)]; inf where unknown.
         action, last_action: of this step and of the one before [Shape (n, a)].
         foot_height: above where the foot stands in the start pose [m; Shape (n, f)].
         foot_velocity: [m/s; world; Shape (n, f, 3)].
@@ -54,6 +55,7 @@ class TaskStep:
     upper: FloatArray
     effort: FloatArray
     effort_limit: FloatArray
+    velocity_limit: FloatArray
     action: FloatArray
     last_action: FloatArray
     foot_height: FloatArray

@@ -64,6 +64,7 @@ def task_contract(task: TaskSpec, robot: RobotSpec) -> PolicyBundle:
         pd_rate=task.control.pd_rate,
         command=task.commands.full,
         gait=task.gait,
+        soft_effort_limit=task.control.soft_effort_limit,
     )
 
 

@@ -23,7 +23,7 @@ from humanoid_rl_ros.envs.rewards import RewardSpec, rewards_from_section
 FORMAT = 1
 HELD = ("simulated", "welded")
 GAINS = ("armature", "robot")
-STARTS = ("standing", "lying")
+STARTS = ("standing", "lying", "fallen")
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class ControlSpec:
         frequency, damping_ratio: f [Hz] and ζ.
         effort_share: an action of 1 moves the target by what makes this share of the effort limit.
         clip: bound of the action.
+        soft_effort_limit: share of the effort limits that the PD law may use, while learning and in the bundle.
     """
 
     period: float
@@ -51,6 +52,7 @@ class ControlSpec:
     damping_ratio: float = 2.0
     effort_share: float = 0.25
     clip: float = 2.5
+    soft_effort_limit: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ class EpisodeSpec:
     Attributes:
         length: [s].
         random_first: whether the first episodes are cut at random lengths, so that robots do not fall in step.
-        start: ``standing`` in the start pose, or ``lying`` prone, supine or on a side.
+        start: ``standing`` in the start pose, ``lying`` prone, supine or on a side, or ``fallen``: limp, from standing,
+            besides those that lie.
         tilt_limit: a fall is a larger tilt [rad]; inf for none.
         height_limit: or a base below this share of its start height; 0 for none.
     """
@@ -190,6 +193,7 @@ def _control(section: Section) -> ControlSpec:
         damping_ratio=section.number("damping_ratio", 2.0, above=0.0),
         effort_share=section.number("effort_share", 0.25, above=0.0),
         clip=section.number("clip", 2.5, above=0.0),
+        soft_effort_limit=section.number("soft_effort_limit", 1.0, above=0.0, most=1.0),
     )
     section.finish()
     ratio = spec.pd_rate * spec.period

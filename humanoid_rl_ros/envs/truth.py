@@ -101,6 +101,7 @@ class Truth:
             upper=simulation.robot.upper,
             effort=sensors.effort.copy(),
             effort_limit=self._effort_limit,
+            velocity_limit=simulation.robot.velocity_limit,
             action=action,
             last_action=last_action,
             foot_height=feet[:, :, 2] - sensors.standing_height,

@@ -13,7 +13,7 @@ from humanoid_rl_ros.core.arrays import EVERYONE, BoolArray, FloatArray, IndexAr
 from humanoid_rl_ros.core.controller import PDGains
 from humanoid_rl_ros.core.errors import ConfigError, ModelError
 from humanoid_rl_ros.core.robot import RobotSpec
-from humanoid_rl_ros.core.rotations import rotate_inverse
+from humanoid_rl_ros.core.rotations import projected_gravity, rotate_inverse
 from humanoid_rl_ros.simulation.batch_sensors import BatchSensors, add_sensors
 from humanoid_rl_ros.simulation.imu_kinematics import ImuKinematics, ImuMotion
 from humanoid_rl_ros.simulation.layout import layout
@@ -24,6 +24,9 @@ from humanoid_rl_ros.simulation.standing import distances, find_feet, floor_geom
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
+# Torque that turns a robot in a harness upright, in what the harness bears times the height of its base.
+_HARNESS_ARM = 0.4
+_APPLIED = int(mujoco.mjtState.mjSTATE_QFRC_APPLIED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +126,8 @@ class BatchSimulation:
         self._state = np.zeros((n, size))
         self._trajectory = np.zeros((n, substeps, size))
         self._control = np.zeros((n, substeps, model.nu))
+        self._aided = np.zeros((n, substeps, 0))
+        self._weight = float(model.body_subtreemass[self.layout.root_body] * np.linalg.norm(model.opt.gravity))
         readings = np.zeros((n, substeps, model.nsensordata))
         self._readings = readings
         self.qpos, self.qvel = self._state[:, 1 : 1 + model.nq], self._state[:, 1 + model.nq :]
@@ -184,30 +189,55 @@ class BatchSimulation:
         level = -np.asarray(self.model.opt.gravity)
         self.accelerometer[which] = rotate_inverse(self.imu(which).orientation, np.tile(level, (len(which), 1)))
 
-    def step(self, target: FloatArray, *, previous: FloatArray | None = None, delay: IndexArray | None = None) -> None:
+    def step(
+        self,
+        target: FloatArray,
+        *,
+        previous: FloatArray | None = None,
+        delay: IndexArray | None = None,
+        borne: float = 1.0,
+    ) -> None:
         """Advance all robots by one control period.
 
         Args:
             target: of the PD law [rad; Shape (n, n_joints)].
             previous, delay: robot i follows its previous target for the first delay[i] physics steps
                 [Shape (n, n_joints)], [Shape (n,)].
+            borne: share of its nominal weight that a robot bears itself; as if it hung in a harness, an upward force on
+                its root bears the rest, and a torque turns the root upright.
         """
         self._control[...] = target[:, None]
         if delay is not None and previous is not None and delay.any():
             late = np.arange(self.substeps) < delay[:, None]
             np.copyto(self._control, previous[:, None], where=late[:, :, None])
+        control, spec = (self._control, _CONTROL) if borne == 1.0 else self._lifted(1.0 - borne)
         self._pool.rollout(
             self._models,
             self._data,
             self._state,
-            self._control,
-            control_spec=_CONTROL,
+            control,
+            control_spec=spec,
             nstep=self.substeps,
             state=self._trajectory,
             sensordata=self._readings,
             skip_checks=True,
         )
         self._state[...] = self._trajectory[:, -1]
+
+    def _lifted(self, share: float) -> tuple[FloatArray, int]:
+        """The control with a force on the root that bears a share of the weight, and what the rollout takes it for."""
+        actuators = self._control.shape[2]
+        if not self._aided.size:
+            self._aided = np.zeros((self.n, self.substeps, actuators + self.model.nv))
+        self._aided[:, :, :actuators] = self._control
+        root, force = actuators + self.layout.root_dof, share * self._weight
+        self._aided[:, :, root + 2] = force
+        # z × up in the root's frame, in which a free joint has its torques; up is −gravity.
+        gravity = projected_gravity(self.base_orientation)
+        arm = _HARNESS_ARM * self.initial_qpos[self.layout.root_qpos + 2]
+        self._aided[:, :, root + 3] = force * arm * gravity[:, None, 1]
+        self._aided[:, :, root + 4] = -force * arm * gravity[:, None, 0]
+        return self._aided, _CONTROL | _APPLIED
 
     def diverged(self) -> BoolArray:
         """Robots whose physics has left the finite; `place` them before the next step [Shape (n,)]."""

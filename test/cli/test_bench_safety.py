@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from demo_runs import run_command
 
+from humanoid_rl_ros.resources import share_folder
+
 pytest.importorskip("mujoco")
 pytest.importorskip("onnxruntime")
 
@@ -24,10 +26,23 @@ def test_the_safety_bench_counts_what_it_gave_and_what_came_of_it(tmp_path: Path
     assert result["trips"] == []
 
 
-def test_the_falls_bench_names_what_is_missing() -> None:
-    done = run_command("bench", "falls", "--robot", "g1", "--count", 1)
-    assert done.returncode in (0, 2)  # 0 where something is shipped that gets it up
-    assert done.returncode == 0 or "nothing is shipped that gets robot 'unitree_g1' up" in done.stderr
+def test_the_falls_bench_says_which_falls_were_recovered(tmp_path: Path) -> None:
+    out = tmp_path / "falls.json"
+    done = run_command("bench", "falls", "--count", 2, "--json", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    falls = json.loads(out.read_text())
+    assert [fall["direction"] for fall in falls] == [0.0, 45.0]
+    assert all(fall["recovered"] and fall["walked_on"] and fall["tries"] == 1 for fall in falls)
+    assert all(0.0 < fall["warning"] < 1.0 for fall in falls)
+
+
+def test_the_falls_bench_names_what_is_missing(tmp_path: Path) -> None:
+    robot = tmp_path / "robot.yaml"
+    text = (share_folder() / "config" / "robots" / "reference.yaml").read_text()
+    robot.write_text(text.replace("name: reference_humanoid", "name: somebody"))
+    done = run_command("bench", "falls", "--robot", robot, "--count", 1)
+    assert done.returncode == 2
+    assert "nothing is shipped that gets robot 'somebody' up" in done.stderr
 
 
 @pytest.mark.ros

@@ -77,7 +77,8 @@ def test_a_robot_that_cannot_be_armed_says_why(refuses) -> None:  # type: ignore
 
 
 @pytest.mark.slow
-def test_of_a_hundred_falls_at_least_ninety_five_are_recovered() -> None:
+@pytest.mark.parametrize("robot", ["reference", "g1"])
+def test_of_a_hundred_falls_at_least_ninety_five_are_recovered(robot: str) -> None:
     from rich.console import Console
 
-    assert run_falls(FallOptions(count=100, seed=7), json_file=None, console=Console(quiet=True)) >= 0.95
+    assert run_falls(FallOptions(robot, count=100, seed=7), json_file=None, console=Console(quiet=True)) >= 0.95

@@ -697,7 +697,7 @@ def test_the_package_without_gymnasium_has_batches(tmp_path: Path) -> None:
 
 def test_gravity_of_lying_starts(make: Make) -> None:
     """See `test_start_poses`; here: episodes begin with them, and nothing else is put upright."""
-    batch = make(8, task="get_up")
+    batch = make(8, task="get_up", overrides={"episode.start": "lying"})
     batch.reset(0)
     gravity = projected_gravity(batch.simulation.base_orientation)
     assert (np.abs(gravity[:, 2]) < 0.5).all()

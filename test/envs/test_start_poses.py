@@ -9,7 +9,7 @@ pytest.importorskip("mujoco")
 
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.rotations import projected_gravity, rotate
-from humanoid_rl_ros.envs.start_poses import lying_states
+from humanoid_rl_ros.envs.start_poses import down_states, fallen_states, lying_states
 from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
@@ -75,3 +75,46 @@ def test_they_look_in_all_directions_and_no_two_are_alike(simulation: BatchSimul
 def test_a_seed_is_a_set_of_poses(simulation: BatchSimulation, lying: FloatArray) -> None:
     again = lying_states(simulation, ROBOT.default_position, np.random.default_rng(0))
     np.testing.assert_array_equal(again, lying)
+
+
+@pytest.fixture(scope="module")
+def fallen(simulation: BatchSimulation) -> FloatArray:
+    return fallen_states(simulation, ROBOT.default_position, np.random.default_rng(0))
+
+
+def test_every_other_robot_that_fell_limp_lies_still_and_touches_the_floor(
+    simulation: BatchSimulation, fallen: FloatArray
+) -> None:
+    settled = fallen[0::2]
+    np.testing.assert_array_equal(settled, simulation.qpos[0::2])
+    assert np.abs(simulation.qvel[0::2]).max() < 1.0
+    assert (settled[:, 2] < 0.5 * simulation.initial_qpos[2]).all()
+    assert np.abs(simulation.lowest_point(settled)).max() < 0.02
+
+
+def test_the_others_are_caught_anywhere_on_the_way_down(simulation: BatchSimulation, fallen: FloatArray) -> None:
+    share = fallen[1::2, 2] / simulation.initial_qpos[2]
+    assert share.min() < 0.5
+    assert share.max() > 0.8
+    assert ((share > 0.4) & (share < 0.8)).any()
+
+
+def test_they_fall_to_all_sides(fallen: FloatArray) -> None:
+    settled = fallen[0::2]
+    gravity = projected_gravity(settled[:, 3:7])
+    assert gravity[:, 0].max() > 0.8
+    assert gravity[:, 0].min() < -0.8
+
+
+def test_a_seed_is_a_set_of_falls(simulation: BatchSimulation, fallen: FloatArray) -> None:
+    again = fallen_states(simulation, ROBOT.default_position, np.random.default_rng(0))
+    np.testing.assert_array_equal(again, fallen)
+
+
+def test_those_that_fell_are_besides_those_that_lie(simulation: BatchSimulation, lying: FloatArray) -> None:
+    pose = ROBOT.default_position
+    only, all_kinds = (down_states(start, simulation, pose, np.random.default_rng(0)) for start in ("lying", "fallen"))
+    np.testing.assert_array_equal(only, lying)
+    np.testing.assert_array_equal(all_kinds[:N], lying)
+    assert len(all_kinds) == 4 * N
+    assert len(np.unique(all_kinds, axis=0)) == 4 * N

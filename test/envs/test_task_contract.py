@@ -91,6 +91,11 @@ def test_the_robots_own_gains_may_be_taken(task: Task, robot: RobotSpec) -> None
     assert (hip.kp, hip.kd) == (40.0, 2.0)
 
 
+def test_the_soft_effort_limit_is_the_bundles(task: Task, robot: RobotSpec) -> None:
+    assert task_contract(task(), robot).soft_effort_limit == 1.0
+    assert task_contract(task(control__soft_effort_limit=0.8), robot).soft_effort_limit == 0.8
+
+
 def test_what_is_observed_is_what_the_task_says(task: Task, robot: RobotSpec) -> None:
     contract = task_contract(task(gait={"period": 0.5, "stand_threshold": 0.2}), robot)
     assert contract.observation.joints == ("hip", "knee")

@@ -57,7 +57,7 @@ def test_every_shipped_task_is_one_for_every_shipped_robot(task: str, robot: str
 def test_what_is_left_out_has_its_default(load: Load, data: dict[str, Any]) -> None:
     task = load(data)
     assert task.episode == EpisodeSpec(20.0, True, "standing", 1.0, 0.5)
-    assert task.control == ControlSpec(0.02, 200.0, ("*",), "simulated", "armature", 10.0, 2.0, 0.25, 2.5)
+    assert task.control == ControlSpec(0.02, 200.0, ("*",), "simulated", "armature", 10.0, 2.0, 0.25, 2.5, 1.0)
     assert task.commands.full.linear_x == (0.0, 0.0)
     assert not task.randomisation.varies_bodies
     assert task.curriculum == ()
@@ -79,6 +79,7 @@ def test_every_part_is_read(load: Load, data: dict[str, Any]) -> None:
             "damping_ratio": 1.5,
             "effort_share": 0.5,
             "clip": 3,
+            "soft_effort_limit": 0.8,
         },
         "commands": {"ranges": {"linear_x": [0, 1]}},
         "randomisation": {"mass": [0.9, 1.1]},
@@ -89,7 +90,7 @@ def test_every_part_is_read(load: Load, data: dict[str, Any]) -> None:
     }
     task = load(data)
     assert task.episode == EpisodeSpec(5.0, False, "lying", math.inf, 0.0)
-    assert task.control == ControlSpec(0.01, 500.0, ("*hip*",), "welded", "robot", 8.0, 1.5, 0.5, 3.0)
+    assert task.control == ControlSpec(0.01, 500.0, ("*hip*",), "welded", "robot", 8.0, 1.5, 0.5, 3.0, 0.8)
     assert task.commands.full.linear_x == (0.0, 1.0)
     assert task.randomisation.mass == (0.9, 1.1)
     assert task.curriculum[0].start == 0.5
@@ -138,7 +139,7 @@ def test_the_file_is_not_changed_by_what_is_laid_over_it(load: Load, data: dict[
         ({"control": {"gains": "mine"}}, ["'gains' must be one of armature, robot"]),
         ({"control": {"driven": "*"}}, ["'driven' must be a list of names"]),
         ({"episode": {"length": 0}}, ["episode", "'length' must be above 0"]),
-        ({"episode": {"start": "sitting"}}, ["'start' must be one of standing, lying"]),
+        ({"episode": {"start": "sitting"}}, ["'start' must be one of standing, lying, fallen"]),
         ({"rewards": {"alive": 1.0, "uprigth": 1.0}}, ["rewards", "did you mean 'upright'?"]),
         ({"rewards": {}, "randomisation": {"mas": [1, 1]}}, ["randomisation", "did you mean 'mass'?"]),
         ({"curriculum": {"penalty": {}}}, ["curriculum", "did you mean 'penalties'?"]),

@@ -16,7 +16,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.controller import PDController, PDGains
 from humanoid_rl_ros.core.errors import ConfigError, ModelError
 from humanoid_rl_ros.core.robot import JointSpec, ModelSource, RobotSpec
-from humanoid_rl_ros.core.rotations import from_axis_angle, rotate
+from humanoid_rl_ros.core.rotations import from_axis_angle, projected_gravity, rotate
 from humanoid_rl_ros.core.state import JointTarget
 from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, BodyVariation, unvaried
@@ -131,6 +131,45 @@ def test_a_late_target_is_the_one_before_for_so_many_physics_steps(reference: Ro
             by_hand.step(np.where((k < delay)[:, None], before, after))
         np.testing.assert_array_equal(late.qpos, by_hand.qpos)
         assert len(np.unique(late.qpos[:, 7])) == 4
+
+
+def test_a_harness_bears_what_the_robot_does_not(reference: RobotSpec) -> None:
+    """Free fall under a part of the weight: z = −½ (borne · g) t², to first order in the timestep."""
+    for borne in (0.0, 0.25):
+        with simulate(reference, 1) as simulation:
+            qpos = simulation.initial_qpos[None].copy()
+            qpos[:, 2] += 1.0
+            simulation.place(np.array([0]), qpos, np.zeros((1, simulation.model.nv)))
+            target = simulation.joint_position.copy()
+            for _ in range(100):
+                simulation.step(target, borne=borne)
+            fallen, seconds = qpos[0, 2] - simulation.qpos[0, 2], 100 * TIMESTEP
+            assert fallen == pytest.approx(0.5 * borne * 9.81 * seconds**2, rel=0.1, abs=0.02)
+
+
+def test_a_harness_turns_the_robot_upright_from_any_side(reference: RobotSpec) -> None:
+    tips = [from_axis_angle(np.array(axis), 1.0) for axis in ([1.0, 0, 0], [-1.0, 0, 0], [0, 1.0, 0], [0, -1.0, 0])]
+    with simulate(reference, 4) as simulation:
+        qpos = np.tile(simulation.initial_qpos, (4, 1))
+        qpos[:, 2] += 1.0
+        qpos[:, 3:7] = np.stack(tips)
+        simulation.place(np.arange(4), qpos, np.zeros((4, simulation.model.nv)))
+        target = simulation.joint_position.copy()
+        for _ in range(100):
+            simulation.step(target, borne=0.0)
+        assert (projected_gravity(simulation.base_orientation)[:, 2] < -np.cos(1.0) - 0.02).all()
+
+
+def test_without_a_harness_nothing_differs(reference: RobotSpec) -> None:
+    targets = flailing(reference, 20, np.random.default_rng(5))
+    with simulate(reference, 1) as aided, simulate(reference, 1) as plain:
+        start = plain.qpos.copy()
+        aided.step(targets[0], borne=0.5)
+        aided.place(np.array([0]), start, np.zeros((1, plain.model.nv)))
+        for target in targets:
+            aided.step(target, borne=1.0)
+            plain.step(target)
+        np.testing.assert_allclose(aided.qpos, plain.qpos, atol=1e-6)
 
 
 def test_a_snapshot_is_all_there_is_to_know(reference: RobotSpec) -> None:
