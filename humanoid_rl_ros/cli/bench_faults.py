@@ -189,10 +189,10 @@ def _try(rig: FaultRig, fault: Fault, state: SafetyState, result: FaultResult) -
         if safe:
             first = next(i for i, c in enumerate(rig.commands) if not c.passes)
             result.reactions.append((rig.commands[first].arrived_ns - last_good_ns) * 1e-9)
-            rig.stream(0.1, lambda: bool(rig.history))
+            rig.stream(0.1, lambda: bool(_ends(rig)))
             stays = not any(c.passes for c in rig.commands[first:])
             result.detected += stays
-            result.named += bool(rig.history) and rig.history[0][1] in fault.codes
+            result.named += bool(_ends(rig)) and _ends(rig)[0] in fault.codes
     else:
         rig.stream(result.bound + 0.05)
         held = state in PASSING or not any(c.passes for c in rig.commands)
@@ -202,6 +202,11 @@ def _try(rig: FaultRig, fault: Fault, state: SafetyState, result: FaultResult) -
     if mend is not None:
         mend()
     result.survived += rig.bring_to(SafetyState.READY)
+
+
+def _ends(rig: FaultRig) -> list[str]:
+    """The reasons of the states heard in which no effort passes."""
+    return [reason for state, reason in rig.history if state not in PASSING_FRAMES]
 
 
 def _milliseconds(seconds: float) -> str:

@@ -30,7 +30,7 @@ WATCH_S = 1.5
 WALKS_S = 0.5
 LATEST = 20
 """States back to which a damping effort may answer: 0.1 s."""
-FORGIVEN = 0.05
+FORGIVEN = 0.2
 WAYS = (
     ("policy_node", "SIGKILL"),
     ("policy_node", "SIGSTOP"),
@@ -89,7 +89,7 @@ class _Motors:
     def settled_after(self, since_ns: int) -> float | None:
         """Time from then to the first state from which on all are quiet [s]; None where there is none.
 
-        A state that got lost on its best-effort topic makes the next one look loud: one in twenty is forgiven.
+        A state that got lost on its best-effort topic makes the next one look loud: one in five is forgiven.
         """
         heard = [(at, quiet) for at, quiet in self.quiet if at >= since_ns]
         loud_after = 0

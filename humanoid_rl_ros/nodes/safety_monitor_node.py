@@ -111,7 +111,7 @@ class SafetyMonitorNode(ManagedNode):
         if self._monitor is not None:
             if self._monitor.state in PASSING or self._monitor.state in DOWN:
                 self._monitor.disarm(self._now_ns())
-            self._monitor.report(self._now_ns(), NOT_ACTIVATED)
+            self._send(self._monitor.report(self._now_ns(), NOT_ACTIVATED))
             if self._state is not None:
                 self._send(self._monitor.observe(self._now_ns(), self._state))
             self._show_status()
@@ -178,7 +178,7 @@ class SafetyMonitorNode(ManagedNode):
         if sample.stamp_ns != self._imu_stamp_ns:  # a repeated measurement is not a fresh one
             self._imu_stamp_ns = sample.stamp_ns
             self._imu_seen_ns = time.monotonic_ns()
-            monitor.imu_came(now_ns, sample.stamp_ns)
+            self._send(monitor.imu_came(now_ns, sample.stamp_ns))
         else:
             monitor.repeat(now_ns, Source.IMU)
         self._on_state(state)
@@ -253,7 +253,8 @@ class SafetyMonitorNode(ManagedNode):
         self._ticked_ns = wall_ns
         if wall_ns - self._graph_checked_ns > GRAPH_PERIOD_S * 1e9:
             self._graph_checked_ns = wall_ns
-            monitor.report(self._now_ns(), self._second_publisher() if self.running else NOT_ACTIVATED)
+            found = self._second_publisher() if self.running else NOT_ACTIVATED
+            self._send(monitor.report(self._now_ns(), found))
         if self._lockstep:
             self._watch_lockstep(monitor, wall_ns)
         else:

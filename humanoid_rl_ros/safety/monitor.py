@@ -55,13 +55,19 @@ class SafetyMonitor(SafetyMachine):
         self._update(now_ns, jump)
         return None if self.state in PASSING else self._damping(now_ns)
 
-    def imu_came(self, now_ns: int, stamp_ns: int) -> None:
-        """An IMU message came that could be read, whether or not a state follows from it."""
+    def imu_came(self, now_ns: int, stamp_ns: int) -> JointEffort | None:
+        """An IMU message came that could be read, whether or not a state follows from it.
+
+        Returns:
+            Damping to send when this ended that efforts pass, otherwise None.
+        """
         self._arrivals.readable(Source.IMU)
         self._arrivals.came(Source.IMU, now_ns)
         jump = self._states.imu_came(now_ns, stamp_ns)
-        if jump is not None and self.state in PASSING:
-            self._fault(now_ns, SafetyState.DISARMED, jump)
+        if jump is None or self.state not in PASSING:
+            return None
+        self._fault(now_ns, SafetyState.DISARMED, jump)
+        return self._damping(now_ns)
 
     def judge(
         self,
@@ -96,7 +102,10 @@ class SafetyMonitor(SafetyMachine):
         getting_up = meant_for is SafetyState.RECOVERING
         if self.state not in PASSING or getting_up == (self.state is SafetyState.RECOVERING):
             self._arrivals.came(Source.COMMAND, now_ns)
+        before = self.state
         self._update(now_ns)
+        if before in PASSING and self.state not in PASSING:
+            return self._damping(now_ns)
         if self.state not in PASSING or self._state is None or getting_up != (self.state is SafetyState.RECOVERING):
             return None
         return self._pass(now_ns, effort, self._state, target)
@@ -166,11 +175,17 @@ class SafetyMonitor(SafetyMachine):
         """A message came again with the stamp of the one before; it counts as not having come."""
         self._arrivals.repeat(source, now_ns)
 
-    def report(self, now_ns: int, violation: Violation | None) -> None:
-        """A violation that only the outside can see (a second publisher), or None when it is gone."""
+    def report(self, now_ns: int, violation: Violation | None) -> JointEffort | None:
+        """A violation that only the outside can see (a second publisher), or None when it is gone.
+
+        Returns:
+            Damping to send when this ended that efforts pass, otherwise None.
+        """
         self._external = violation
-        if violation is not None and self.state in PASSING:
-            self._fault(now_ns, SafetyState.DISARMED, violation)
+        if violation is None or self.state not in PASSING:
+            return None
+        self._fault(now_ns, SafetyState.DISARMED, violation)
+        return self._damping(now_ns)
 
     def farewell(self) -> JointEffort:
         """The last effort before nobody answers any more: zero, since a damping effort held for ever is not damping."""

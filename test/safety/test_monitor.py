@@ -241,7 +241,7 @@ def test_when_states_stop_zero_is_sent_again_and_again() -> None:
 def test_an_effort_cannot_pass_on_a_stale_state() -> None:
     monitor = active()
     judge(monitor, 60)
-    assert judge(monitor, 101) is None
+    assert judge(monitor, 101) == [0.0, 0.0]
     assert where(monitor) == (SafetyState.DISARMED, "state_timeout")
 
 

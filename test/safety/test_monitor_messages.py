@@ -134,11 +134,32 @@ def test_an_imu_whose_clock_jumps_ends_active() -> None:
         robot.step()
     robot.monitor.imu_came(robot.ms * MS, (robot.ms + 498) * MS)
     assert robot.monitor.state is S.ACTIVE
-    robot.monitor.imu_came(robot.ms * MS, (robot.ms + HOUR_MS) * MS)
+    command = robot.monitor.imu_came(robot.ms * MS, (robot.ms + HOUR_MS) * MS)
     assert robot.where == (S.DISARMED, "clock_jump")
+    assert command is not None
+    assert command.effort.tolist() == DAMPED
     assert robot.monitor.status.last_fault.startswith("clock_jump: stamps of the IMU jumped 3599.50")
     transition = [e for e in robot.monitor.events(robot.ms * MS) if e.kind == "transition"][-1]
     assert transition.time_ns == robot.ms * MS
+
+
+def test_a_second_publisher_is_answered_with_damping_at_once_and_once() -> None:
+    robot = moving()
+    found = Violation("second_policy", "2 publishers")
+    command = robot.monitor.report(robot.ms * MS, found)
+    assert command is not None
+    assert command.effort.tolist() == DAMPED
+    assert robot.monitor.report(robot.ms * MS, found) is None
+    assert robot.monitor.report(robot.ms * MS, None) is None
+
+
+def test_an_effort_that_finds_the_sensors_silent_is_answered_with_zero_at_once() -> None:
+    robot = moving()
+    later = (robot.ms + 101) * MS
+    command = robot.monitor.judge(later, JointEffort(robot.ms * MS, np.ones(2)), meant_for=S.ACTIVE)
+    assert robot.where == (S.DISARMED, "state_timeout")
+    assert command is not None
+    assert command.effort.tolist() == [0.0, 0.0]
 
 
 def test_an_imu_whose_clock_jumps_is_no_fault_while_nothing_passes() -> None:
