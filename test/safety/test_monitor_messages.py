@@ -76,6 +76,10 @@ def test_an_effort_for_another_time_is_refused_and_three_end_active() -> None:
     assert command is not None
     assert command.effort.tolist() == DAMPED
     assert robot.where == (S.DISARMED, "command_stamp")
+    assert robot.monitor.status.text == (
+        "policy effort refused: the stamp of the policy effort is 3600.000 s behind the last state's, limit 0.5 s "
+        "(3 in a row)"
+    )
     assert robot.monitor.status.counters.rejected == 3
     assert robot.monitor.status.counters.commands < 20
 
@@ -188,6 +192,16 @@ def test_an_imu_that_speaks_by_itself_is_heard() -> None:
     assert robot.where == (S.DISARMED, "imu_timeout")
 
 
+def test_an_imu_that_speaks_between_two_states_counts_as_heard() -> None:
+    robot = moving()
+    since = robot.ms
+    robot.monitor.observe((since + 90) * MS, robot.measured(since + 90), imu_seen_ns=since * MS)
+    robot.monitor.judge((since + 90) * MS, JointEffort((since + 90) * MS, np.zeros(2)), meant_for=S.ACTIVE)
+    robot.monitor.imu_came((since + 95) * MS, (since + 95) * MS)
+    robot.monitor.tick((since + 120) * MS)
+    assert robot.monitor.state is S.ACTIVE
+
+
 def test_states_whose_clock_jumps_end_active() -> None:
     robot = moving()
     command = robot.monitor.observe(robot.ms * MS, robot.measured(robot.ms + HOUR_MS))
@@ -261,6 +275,9 @@ def test_a_joint_that_does_not_get_where_it_should_degrades() -> None:
     robot.target_offset = 1.6
     robot.until(S.DEGRADED, 0.6)
     assert robot.where == (S.DEGRADED, "tracking")
+    assert robot.monitor.status.text == (
+        "joint 'hip' has been more than 1.5 rad from its target for 0.51 s, limit 0.5 s"
+    )
     robot.target_offset = 1.4
     robot.until(S.ACTIVE, 1.1)
 
@@ -281,7 +298,9 @@ def test_each_wait_lasts_as_long_as_it_should_to_the_state() -> None:
     robot.until(S.RECOVERING)
     assert robot.ms - lies_since == 500
     robot.stand()
+    stands_since = robot.ms
     robot.until(S.VERIFYING)
+    assert robot.ms - stands_since == 300 + 10  # the first state in which it stands begins the time
     verifies_since = robot.ms
     robot.until(S.ACTIVE)
     assert robot.ms - verifies_since == 1000
@@ -372,6 +391,14 @@ def test_a_reset_that_is_refused_is_noted_with_why() -> None:
     done, text = robot.monitor.reset(robot.ms * MS)
     assert not done
     assert notes(robot, "operator")[-1][2] == f"reset: {text}"
+
+
+def test_arming_one_that_lies_is_noted() -> None:
+    robot = MonitoredRobot()
+    robot.lie()
+    robot.until(S.READY)
+    robot.monitor.arm(robot.ms * MS)
+    assert notes(robot, "operator")[-1][2] == "arm: armed: the robot lies (prone) and will get up"
 
 
 def test_every_fault_changes_the_status() -> None:
