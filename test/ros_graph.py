@@ -52,7 +52,7 @@ class NodeProcess:
     """A node started as users start it.
 
     Args:
-        module: of `humanoid_rl_ros.nodes`.
+        module: of `humanoid_rl_ros.nodes`, or with its package, such as ``cli.raising_monitor``.
         arguments: after ``--ros-args``.
         domain: ROS domain.
         output: file that takes what it prints.
@@ -60,7 +60,8 @@ class NodeProcess:
 
     def __init__(self, module: str, arguments: list[str], domain: int, output: Path) -> None:
         self._output = output
-        command = [sys.executable, "-m", f"humanoid_rl_ros.nodes.{module}", "--ros-args", *arguments]
+        where = module if "." in module else f"nodes.{module}"
+        command = [sys.executable, "-m", f"humanoid_rl_ros.{where}", "--ros-args", *arguments]
         environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
         with output.open("wb") as file:
             self.process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable
@@ -502,3 +503,56 @@ def test_an_unstamped_clock_is_a_stopped_robot(rig: Callable[..., Rig]) -> None:
 
     it.graph.spin(TIMEOUT + 0.1, unstamped)
     it.says("DISARMED", "state_timeout")
+
+
+# What is kept.
+
+
+def test_a_fault_and_a_reset_leave_what_led_to_them_in_a_file(rig: Callable[..., Rig], tmp_path: Path) -> None:
+    folder = tmp_path / "records"
+    it = rig(records=str(folder)).armed()
+    it.next_is(it.robot.damping, it.robot.stream)
+
+    def kept(why: str) -> list[Path]:
+        return list(folder.glob(f"*_{why}.json"))
+
+    it.graph.until(lambda: kept("command_timeout"), "the record")
+    record = json.loads(kept("command_timeout")[0].read_text())
+    assert record["robot"] == it.robot.robot.name
+    assert record["status"]["last_fault"].startswith("command_timeout: no policy effort for 0.1")
+    told = [(event["kind"], event["state"], event["code"]) for event in record["events"]]
+    assert ("transition", "ACTIVE", "") in told
+    assert told[-1] == ("transition", "DISARMED", "command_timeout")
+    assert it.graph.call(Trigger, topics.SAFETY_RESET, Trigger.Request()).success
+    it.graph.until(lambda: kept("reset"), "the record")
+
+
+# When it fails itself.
+
+
+def test_a_monitor_whose_callback_raises_says_so_lets_go_and_ends(tmp_path: Path, graph: Graph) -> None:
+    file = write_robot(tmp_path)
+    monitor = graph.process(
+        "cli.raising_monitor", robot=file, command_type="joint_state", autostart=True, records=tmp_path
+    )
+    robot = FakeRobot(graph, load_robot(file))
+    policy = graph.speak(topics.POLICY_EFFORT, reliable=True)
+    robot.heard_by(1)
+    noise = np.random.default_rng(0)
+
+    def alive() -> None:
+        robot.velocity = noise.uniform(1.0, 2.0, 2)
+        robot.measure(time.monotonic_ns(), tilt=float(noise.uniform(0.0, 1e-3)))
+        time.sleep(0.002)
+        message = JointState(name=["hip", "knee"], effort=ASKED)
+        message.header.stamp, message.header.frame_id = ns_to_stamp(time.monotonic_ns()), "ACTIVE"
+        policy.publish(message)
+
+    graph.until(lambda: robot.state == "READY", "READY", 20.0, pump=alive)
+    assert robot.arm().success
+    graph.until(lambda: monitor.process.poll() is not None, "its end", 20.0, pump=alive)
+    graph.spin(0.1)
+    assert monitor.process.returncode == 1
+    assert "ended by RuntimeError: made to raise" in monitor.output
+    assert [m.header.frame_id for m in robot.commands].count("ACTIVE") > 10
+    assert list(robot.commands[-1].effort) == ZERO
