@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from typing import Any
 
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
@@ -66,7 +67,7 @@ class RecordedPhysics:
         self._steps = []
 
         def recorded(target: Any, **others: Any) -> None:
-            kept = {name: None if value is None else value.copy() for name, value in others.items()}
+            kept = {name: deepcopy(value) for name, value in others.items()}
             self._steps.append((simulation.snapshot(), target.copy(), kept))
             step(target, **others)
 

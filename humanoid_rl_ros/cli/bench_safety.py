@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ from rich.table import Table
 from humanoid_rl_ros.cli.drill import Cast, Drill
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.wild_inputs import broken_promises, play, robots, wild_inputs
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import JointEffort, RobotState, VelocityCommand
+from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.resources import default_policy, find_policy, find_robot, safety_file, share_folder
 from humanoid_rl_ros.safety.envelope import Envelope
 from humanoid_rl_ros.safety.limits import SafetyLimits, load_safety_limits
@@ -25,8 +27,9 @@ from humanoid_rl_ros.safety.monitor import SafetyMonitor
 from humanoid_rl_ros.safety.status import SafetyState
 
 PUSH_EVERY_S, COMMAND_EVERY_S = 5.0, 7.0
-PUSHES = (0.2, 0.6)
-"""Smallest and largest [m/s]; the shipped walkers stand all of them."""
+PUSHES = (0.2, 0.5)
+"""Smallest and largest [m/s]; the shipped walkers stand all but the worst of them."""
+WALK_S, FALLS_WITHIN_S = 300.0, 3.0
 SAMPLES = 5000
 BATCH, RESET_EVERY = 5000, 1700
 
@@ -43,7 +46,8 @@ class SafetyBench:
         observe_us, judge_us: time of the monitor for a state and for an effort [µs].
         walked: simulated time walked under pushes [s].
         pushes: how many.
-        trips: times the monitor left ACTIVE meanwhile, when and why; the robot was stood up anew.
+        trips: when the monitor left ACTIVE meanwhile, and why, though the robot alone would not have fallen.
+        fell: times it did fall, as the same walk without the monitor shows.
     """
 
     inputs: int
@@ -55,6 +59,7 @@ class SafetyBench:
     walked: float
     pushes: int
     trips: tuple[str, ...]
+    fell: int
 
 
 def run_safety(
@@ -78,8 +83,8 @@ def run_safety(
     with Progress(console=console, transient=True) as progress:
         given, broken, wild_us = _against_wild_inputs(benchmark, count, rng, progress)
         clamp_us, observe_us, judge_us = _cost(benchmark, rng)
-        walked, pushes, trips = _walk(robot, hours * 3600.0, rng, progress)
-    result = SafetyBench(given, broken, clamp_us, wild_us, observe_us, judge_us, walked, pushes, trips)
+        walked, pushes, trips, fell = _walk(robot, hours * 3600.0, rng, progress)
+    result = SafetyBench(given, broken, clamp_us, wild_us, observe_us, judge_us, walked, pushes, trips, fell)
     console.print(_table(result))
     if json_file is not None:
         write_json(json_file, asdict(result))
@@ -137,37 +142,72 @@ def _cost(robot: RobotSpec, rng: np.random.Generator) -> tuple[float, float, flo
     return tuple(float(np.median(spent[name])) * 1e-3 for name in ("clamp", "observe", "judge"))  # type: ignore[return-value]  # three
 
 
+@dataclass(frozen=True)
+class _Walk:
+    """What happens to a robot that walks for five minutes.
+
+    Attributes:
+        cast: who takes part.
+        events: at which time what happens: a velocity command, or a push [m/s; world; Shape (3,)].
+    """
+
+    cast: Cast
+    events: tuple[tuple[float, VelocityCommand | FloatArray], ...]
+
+    def run(self, seconds: float, *, guarded: bool = True) -> Drill:
+        """The robot after so long, or when the monitor left ACTIVE; unguarded, no fall makes it leave."""
+        limits = self.cast.limits
+        if not guarded:
+            limits = replace(limits, tilt_limit=1.6, tilt_time=2.0, falling_time=2.0)
+        drill = Drill(replace(self.cast, limits=limits))
+        drill.arm()
+        left = list(self.events)
+        while drill.time < seconds and drill.safety is SafetyState.ACTIVE:
+            while left and left[0][0] <= drill.time:
+                happening = left.pop(0)[1]
+                if isinstance(happening, VelocityCommand):
+                    drill.command = happening
+                else:
+                    drill.push(happening)
+            drill.step()
+        return drill
+
+
+def _events(policy: PolicyBundle, rng: np.random.Generator) -> tuple[tuple[float, VelocityCommand | FloatArray], ...]:
+    ranges = (policy.command.linear_x, policy.command.linear_y, policy.command.angular_z)
+    events: list[tuple[float, VelocityCommand | FloatArray]] = []
+    for at in np.arange(0.0, WALK_S, COMMAND_EVERY_S):
+        events.append((float(at), VelocityCommand(*(float(rng.uniform(*r)) for r in ranges))))
+    for at in np.arange(PUSH_EVERY_S, WALK_S, PUSH_EVERY_S):
+        heading, speed = rng.uniform(-np.pi, np.pi), rng.uniform(*PUSHES)
+        events.append((float(at), np.array([speed * np.cos(heading), speed * np.sin(heading), 0.0])))
+    return tuple(sorted(events, key=lambda event: event[0]))
+
+
 def _walk(
     name: str, seconds: float, rng: np.random.Generator, progress: Progress
-) -> tuple[float, int, tuple[str, ...]]:
+) -> tuple[float, int, tuple[str, ...], int]:
+    """Time walked [s], pushes, what the monitor said where the robot would not have fallen, and falls."""
     robot = find_robot(name)
     policy = find_policy(default_policy(robot))
     cast = Cast(robot, policy, None, load_safety_limits(safety_file()))
     task = progress.add_task("walking under pushes", total=seconds)
-    drill, walked, pushes = Drill(cast), 0.0, 0
+    walked, pushes, fell = 0.0, 0, 0
     trips: list[str] = []
-    ranges = (policy.command.linear_x, policy.command.linear_y, policy.command.angular_z)
-    drill.arm()
-    next_push, next_command = PUSH_EVERY_S, 0.0
-    while walked + drill.time < seconds:
-        if drill.time >= next_command:
-            next_command += COMMAND_EVERY_S
-            drill.command = VelocityCommand(*(float(rng.uniform(*r)) for r in ranges))
-        if drill.time >= next_push:
-            next_push += PUSH_EVERY_S
-            pushes += 1
-            heading, speed = rng.uniform(-np.pi, np.pi), rng.uniform(*PUSHES)
-            drill.push([speed * np.cos(heading), speed * np.sin(heading), 0.0])
-        drill.step()
+    while walked < seconds:
+        walk = _Walk(cast, _events(policy, rng))
+        drill = walk.run(min(WALK_S, seconds - walked))
         if drill.safety is not SafetyState.ACTIVE:
             status = drill.monitor.status
-            trips.append(f"{walked + drill.time:.1f} s: {status.state.value}, {status.text}")
-            walked += drill.time
-            drill = Drill(cast)
-            drill.arm()
-            next_push, next_command = PUSH_EVERY_S, 0.0
-        progress.update(task, completed=walked + drill.time)
-    return walked + drill.time, pushes, tuple(trips)
+            alone = walk.run(drill.time + FALLS_WITHIN_S, guarded=False)
+            if alone.lies():
+                fell += 1
+            else:
+                trips.append(f"{walked + drill.time:.1f} s: {status.state.value}, {status.text}")
+        pushes += sum(at <= drill.time and not isinstance(what, VelocityCommand) for at, what in walk.events)
+        walked += drill.time
+        progress.update(task, completed=walked)
+    return walked, pushes, tuple(trips), fell
 
 
 def _table(result: SafetyBench) -> Table:
@@ -177,7 +217,8 @@ def _table(result: SafetyBench) -> Table:
         "one clamp, 29 joints": f"{result.clamp_us:.1f} µs; wild, with a damping: {result.wild_us:.1f} µs",
         "the monitor, 29 joints": f"{result.observe_us:.1f} µs a state, {result.judge_us:.1f} µs an effort",
         "walked": f"{result.walked / 3600.0:.2f} h, {result.pushes} pushes of {PUSHES[0]:g} to {PUSHES[1]:g} m/s",
-        "left ACTIVE": f"{len(result.trips)} times",
+        "fell, and was caught falling": f"{result.fell} times",
+        "cried wolf": f"{len(result.trips)} times",
     }
     for name, value in rows.items():
         table.add_row(name, value)
