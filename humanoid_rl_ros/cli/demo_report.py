@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +167,8 @@ def summary_table(result: DemoResult) -> Table:
 
 def _shade(axis: Any, recording: Recording) -> None:
     """What the safety monitor said, where it was not ACTIVE."""
-    spans = zip(recording.safety, [*recording.safety[1:], (recording.time[-1], "")], strict=True)
-    for (start, state), (end, _) in spans:
+    told = [*recording.safety, (recording.time[-1], "")]
+    for (start, state), (end, _) in pairwise(told):
         colour = STATE_COLOURS.get(state)
         if colour is not None and end > start:
             axis.axvspan(start, end, color=colour, alpha=0.25, linewidth=0)

@@ -27,7 +27,8 @@ def unit(quaternion: FloatArray) -> FloatArray:
     Raises:
         StateError: a norm differs from 1 by more than `UNIT_TOLERANCE`, or is not finite.
     """
-    norm = np.sqrt((quaternion * quaternion).sum(axis=-1, keepdims=True))
+    with np.errstate(over="ignore"):
+        norm = np.sqrt((quaternion * quaternion).sum(axis=-1, keepdims=True))
     near = np.abs(norm[..., 0] - 1.0) <= UNIT_TOLERANCE
     if not near.all():
         bad = quaternion[~near].reshape(-1, 4)[0]
