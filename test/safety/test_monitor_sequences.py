@@ -151,7 +151,9 @@ class Anything(RuleBasedStateMachine):
     def the_operator_arms(self) -> None:
         before = self.monitor.state
         done, text = self.monitor.arm(self.now)
-        assert done == (self.monitor.state in PASSING or (self.monitor.state is SafetyState.FALLEN and "will get up" in text))
+        assert done == (
+            self.monitor.state in PASSING or (self.monitor.state is SafetyState.FALLEN and "will get up" in text)
+        )
         assert not (done and before is SafetyState.ESTOP)
 
     @rule()
