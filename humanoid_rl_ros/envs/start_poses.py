@@ -42,24 +42,15 @@ def lying_states(simulation: BatchSimulation, start_position: FloatArray, rng: n
         of those that roll over, what they were when they last lay where they were dropped: most robots do not stay on
         a narrow side by themselves.
     """
-    n, place, robot = simulation.n, simulation.layout, simulation.robot
-    qpos = np.tile(simulation.initial_qpos, (n, 1))
-    spread = rng.uniform(-_JOINT_SPREAD, _JOINT_SPREAD, size=(n, robot.n_joints))
-    target = np.clip(start_position + spread, robot.lower, robot.upper)
-    qpos[:, place.qpos] = target
-    sides = list(LYING.values())
-    yaw = rng.uniform(-np.pi, np.pi, n)
-    for i in range(n):
-        turn = from_axis_angle(np.array([0.0, 0.0, 1.0]), float(yaw[i]))
-        qpos[i, place.root_qpos + 3 : place.root_qpos + 7] = multiply(turn, sides[i % len(sides)])
+    n, place = simulation.n, simulation.layout
+    side = np.stack(list(LYING.values()))[np.arange(n) % len(LYING)]
+    qpos = _turned(simulation, start_position, side, rng)
     qpos[:, place.root_qpos + 2] = _DROP_HEIGHT
     simulation.place(np.arange(n), qpos, np.zeros((n, simulation.model.nv)))
-    down = projected_gravity(np.stack(sides))[np.arange(n) % len(sides)]
+    target, down = qpos[:, place.qpos], projected_gravity(side)
     found = qpos.copy()
     for _ in range(round(_SETTLE_TIME / (simulation.timestep * simulation.substeps))):
-        simulation.step(target)
-        broken = np.flatnonzero(simulation.diverged())
-        simulation.place(broken, qpos[broken], np.zeros((len(broken), simulation.model.nv)))
+        _step(simulation, target, qpos)
         on_it = (projected_gravity(simulation.base_orientation) * down).sum(axis=1) > _ON_ITS_SIDE
         found[on_it] = simulation.qpos[on_it]
     # Some were in the air when they turned.
@@ -79,17 +70,12 @@ def fallen_states(simulation: BatchSimulation, start_position: FloatArray, rng: 
         Generalised positions [Shape (n, nq)]. Half of them are settled; of the others it is how they were at some
         moment of the fall: kneeling, sitting, half way down, from where standing up is sooner found.
     """
-    n, place, robot = simulation.n, simulation.layout, simulation.robot
-    qpos = np.tile(simulation.initial_qpos, (n, 1))
-    spread = rng.uniform(-_JOINT_SPREAD, _JOINT_SPREAD, size=(n, robot.n_joints))
-    qpos[:, place.qpos] = np.clip(start_position + spread, robot.lower, robot.upper)
-    yaw, along = rng.uniform(-np.pi, np.pi, (2, n))
-    for i in range(n):
-        turn = from_axis_angle(np.array([0.0, 0.0, 1.0]), float(yaw[i]))
-        qpos[i, place.root_qpos + 3 : place.root_qpos + 7] = turn
+    n, place = simulation.n, simulation.layout
+    upright = np.tile([1.0, 0.0, 0.0, 0.0], (n, 1))
+    qpos = _turned(simulation, start_position, upright, rng)
     qpos[:, place.root_qpos + 2] -= simulation.lowest_point(qpos)
     qvel = np.zeros((n, simulation.model.nv))
-    speed = rng.uniform(0.5, _SHOVE, n)
+    along, speed = rng.uniform(-np.pi, np.pi, n), rng.uniform(0.5, _SHOVE, n)
     qvel[:, place.root_dof] = speed * np.cos(along)
     qvel[:, place.root_dof + 1] = speed * np.sin(along)
     qvel[:, place.root_dof + 3 : place.root_dof + 6] = rng.uniform(-_SHOVE, _SHOVE, (n, 3))
@@ -100,12 +86,31 @@ def fallen_states(simulation: BatchSimulation, start_position: FloatArray, rng: 
     found = qpos.copy()
     for step in range(steps):
         # A target that follows the joints leaves nothing of the law but its damping.
-        simulation.step(simulation.joint_position)
-        broken = np.flatnonzero(simulation.diverged())
-        simulation.place(broken, qpos[broken], np.zeros((len(broken), simulation.model.nv)))
+        _step(simulation, simulation.joint_position, qpos)
         now = caught == step
         found[now] = simulation.qpos[now]
     return found
+
+
+def _turned(
+    simulation: BatchSimulation, start_position: FloatArray, orientation: FloatArray, rng: np.random.Generator
+) -> FloatArray:
+    """Every robot near a pose, its base turned by chance about the vertical, at the height it starts with."""
+    n, place, robot = simulation.n, simulation.layout, simulation.robot
+    qpos = np.tile(simulation.initial_qpos, (n, 1))
+    spread = rng.uniform(-_JOINT_SPREAD, _JOINT_SPREAD, size=(n, robot.n_joints))
+    qpos[:, place.qpos] = np.clip(start_position + spread, robot.lower, robot.upper)
+    vertical = np.array([0.0, 0.0, 1.0])
+    turns = np.stack([from_axis_angle(vertical, float(yaw)) for yaw in rng.uniform(-np.pi, np.pi, n)])
+    qpos[:, place.root_qpos + 3 : place.root_qpos + 7] = multiply(turns, orientation)
+    return qpos
+
+
+def _step(simulation: BatchSimulation, target: FloatArray, qpos: FloatArray) -> None:
+    """One control period; whoever leaves the finite begins anew, at rest."""
+    simulation.step(target)
+    broken = np.flatnonzero(simulation.diverged())
+    simulation.place(broken, qpos[broken], np.zeros((len(broken), simulation.model.nv)))
 
 
 def down_states(
