@@ -156,13 +156,14 @@ class SafetyMachine:
 
     def _watch_getting_up(self, now_ns: int) -> None:
         limits, state = self._limits, self._state
-        found = self._states
         near = state is not None and bool(
             (np.abs(state.joint_position - self._robot.default_position) < limits.upright_pose).all()
         )
         up_ns = self._up.update(now_ns, self._upright() and near)
         if up_ns >= limits.upright_time * 1e9:
-            self._enter(now_ns, SafetyState.VERIFYING, "recovered", f"upright, tilt {found.attitude.tilt:.2f} rad")
+            self._enter(
+                now_ns, SafetyState.VERIFYING, "recovered", f"upright, tilt {self._states.attitude.tilt:.2f} rad"
+            )
         elif self._passed(now_ns) > limits.recovery_time:
             text = f"not upright after {limits.recovery_time:g} s, try {self._tries} of {limits.recovery_tries}"
             self._fall(now_ns, Violation("recovery_timeout", text))
@@ -221,9 +222,8 @@ class SafetyMachine:
     def _fault(self, now_ns: int, state: SafetyState, found: Violation) -> None:
         self._count(faults=1)
         self.record_due = found.code
-        self._go(now_ns, state, found.code, found.text)
         self._status = replace(self._status, last_fault=f"{found.code}: {found.text}")
-        self.changes += 1
+        self._go(now_ns, state, found.code, found.text)
 
     def _fall(self, now_ns: int, found: Violation) -> None:
         """Down again: another try, or the emergency stop."""

@@ -63,11 +63,7 @@ class SafetyMonitor(SafetyMachine):
         """
         self._arrivals.readable(Source.IMU)
         self._arrivals.came(Source.IMU, now_ns)
-        jump = self._states.imu_came(now_ns, stamp_ns)
-        if jump is None or self.state not in PASSING:
-            return None
-        self._fault(now_ns, SafetyState.DISARMED, jump)
-        return self._damping(now_ns)
+        return self._end(now_ns, self._states.imu_came(now_ns, stamp_ns))
 
     def judge(
         self,
@@ -100,13 +96,13 @@ class SafetyMonitor(SafetyMachine):
                 return self.reject(now_ns, Source.COMMAND, wrong.code, wrong.text)
         self._arrivals.readable(Source.COMMAND)
         getting_up = meant_for is SafetyState.RECOVERING
-        if self.state not in PASSING or getting_up == (self.state is SafetyState.RECOVERING):
-            self._arrivals.came(Source.COMMAND, now_ns)
         before = self.state
+        if before not in PASSING or getting_up == (before is SafetyState.RECOVERING):
+            self._arrivals.came(Source.COMMAND, now_ns)
         self._update(now_ns)
-        if before in PASSING and self.state not in PASSING:
-            return self._damping(now_ns)
-        if self.state not in PASSING or self._state is None or getting_up != (self.state is SafetyState.RECOVERING):
+        if self.state not in PASSING or self._state is None:
+            return self._ended(now_ns, before)
+        if getting_up != (self.state is SafetyState.RECOVERING):
             return None
         return self._pass(now_ns, effort, self._state, target)
 
@@ -116,10 +112,7 @@ class SafetyMonitor(SafetyMachine):
         clamped = self._envelope.clamp(effort.effort, state, effort.stamp_ns, scale=scale)
         self._count(commands=1, clamped=int(clamped.any_changed), non_finite=int(clamped.non_finite))
         self._commands.judge(now_ns, clamped.effort, allowed, state, non_finite=clamped.non_finite, target=target)
-        if self._commands.finite is not None:
-            self._fault(now_ns, SafetyState.DISARMED, self._commands.finite)
-            return self._damping(now_ns)
-        return JointEffort(effort.stamp_ns, clamped.effort)
+        return self._end(now_ns, self._commands.finite) or JointEffort(effort.stamp_ns, clamped.effort)
 
     def heartbeat(self, now_ns: int, *, can_get_up: bool = False) -> None:
         """The policy node is alive and ready, and asks for nothing yet; it does not keep an armed robot going.
@@ -148,10 +141,9 @@ class SafetyMonitor(SafetyMachine):
         self._overrun = check_overrun(late_ns, self._limits)
         self._update(now_ns)
         self._overrun = None
-        ended = before in PASSING and self.state not in PASSING
-        if ended or (self.state not in PASSING and self._arrivals.late(Source.STATE, now_ns) is not None):
+        if self.state not in PASSING and self._arrivals.late(Source.STATE, now_ns) is not None:
             return self._damping(now_ns)
-        return None
+        return self._ended(now_ns, before)
 
     def reject(self, now_ns: int, source: Source, code: str, text: str) -> JointEffort | None:
         """A message was refused before it became a state or an effort; it counts as not having come.
@@ -169,7 +161,7 @@ class SafetyMonitor(SafetyMachine):
         self._arrivals.refuse(source, code, f"{source.value} refused: {text}")
         before = self.state
         self._update(now_ns)
-        return self._damping(now_ns) if before in PASSING and self.state not in PASSING else None
+        return self._ended(now_ns, before)
 
     def repeat(self, now_ns: int, source: Source) -> None:
         """A message came again with the stamp of the one before; it counts as not having come."""
@@ -182,10 +174,7 @@ class SafetyMonitor(SafetyMachine):
             Damping to send when this ended that efforts pass, otherwise None.
         """
         self._external = violation
-        if violation is None or self.state not in PASSING:
-            return None
-        self._fault(now_ns, SafetyState.DISARMED, violation)
-        return self._damping(now_ns)
+        return self._end(now_ns, violation)
 
     def farewell(self) -> JointEffort:
         """The last effort before nobody answers any more: zero, since a damping effort held for ever is not damping."""
@@ -256,6 +245,17 @@ class SafetyMonitor(SafetyMachine):
         return done, text
 
     # What goes out otherwise.
+
+    def _end(self, now_ns: int, found: Violation | None) -> JointEffort | None:
+        """A violation ends that efforts pass, and damping answers; None where there is none, or nothing to end."""
+        if found is None or self.state not in PASSING:
+            return None
+        self._fault(now_ns, SafetyState.DISARMED, found)
+        return self._damping(now_ns)
+
+    def _ended(self, now_ns: int, before: SafetyState) -> JointEffort | None:
+        """Damping, where efforts passed before and pass no more."""
+        return self._damping(now_ns) if before in PASSING and self.state not in PASSING else None
 
     def _damping(self, now_ns: int) -> JointEffort:
         """Damping from a fresh state; zero when there is none, or after the emergency stop has damped long enough."""

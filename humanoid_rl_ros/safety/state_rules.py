@@ -47,8 +47,9 @@ class StampClock:
     def jump(self, stamp_ns: int, now_ns: int) -> int:
         """By how much this stamp is ahead of what its arrival lets expect [ns]."""
         ahead_ns = float(stamp_ns - now_ns)
-        expected_ns = ahead_ns if self._ahead_ns is None else self._ahead_ns
-        expected_ns -= _FALLING_BEHIND * max(now_ns - self._arrived_ns, 0) if self._ahead_ns is not None else 0.0
+        expected_ns = ahead_ns
+        if self._ahead_ns is not None:
+            expected_ns = self._ahead_ns - _FALLING_BEHIND * max(now_ns - self._arrived_ns, 0)
         set_back = ahead_ns < expected_ns - _SET_BACK_NS
         self._ahead_ns, self._arrived_ns = ahead_ns if set_back else max(ahead_ns, expected_ns), now_ns
         return round(ahead_ns - expected_ns)
@@ -164,17 +165,18 @@ class StateRules:
         self.pose: Violation | None = None
         self.tilt: Violation | None = None
         self.fall: Violation | None = None
-        self.flood: Violation | None = None
+        self._floods: dict[str, Violation | None] = {}
+
+    @property
+    def flood(self) -> Violation | None:
+        """A source that sends faster than any robot does, or None."""
+        return next(filter(None, self._floods.values()), None)
 
     def reset(self) -> None:
         """What came before has no bearing on what comes."""
-        self._frozen.reset()
+        self.arm()
         for clock in self._clocks.values():
             clock.reset()
-        self._fast.reset()
-        self._beyond.reset()
-        self._tilted.reset()
-        self._tipping.reset()
         self._mean_rate.reset()
         self.sensors = self.motion = self.pose = self.tilt = self.fall = None
 
@@ -192,9 +194,7 @@ class StateRules:
         return check_clock("IMU", self._clocks["IMU"].jump(stamp_ns, now_ns), self._limits)
 
     def _count(self, now_ns: int, what: str) -> None:
-        found = check_flood(what, self._counters[what].add(now_ns), self._limits)
-        if found is not None or (self.flood is not None and self.flood.text.startswith(what)):
-            self.flood = found
+        self._floods[what] = check_flood(what, self._counters[what].add(now_ns), self._limits)
 
     def judge(self, now_ns: int, state: RobotState, *, moving: bool) -> Violation | None:
         """A state came.
