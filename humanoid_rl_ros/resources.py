@@ -120,6 +120,16 @@ def _fitting(robot: RobotSpec) -> list[str]:
     return [name for name in policy_names() if load_bundle(folder / name).robot == robot.name]
 
 
+def benchmark_folder() -> Path:
+    """Where the policy of the benchmarks is, and beside it the robot they pretend to be: 29 joints, no model."""
+    return share_folder() / "config" / "benchmark"
+
+
+def benchmark_robot() -> str:
+    """Path of that robot."""
+    return str(benchmark_folder() / "robot.yaml")
+
+
 def safety_file(name: str = "") -> Path:
     """The safety YAML of that path, or the shipped one."""
     return Path(name).expanduser() if name else share_folder() / "config" / "safety.yaml"

@@ -13,14 +13,14 @@ from rich.console import Console
 from rich.table import Table
 
 from humanoid_rl_ros.cli.fault_list import FAULTS, Fault, cpu_load
-from humanoid_rl_ros.cli.fault_rig import PASSING_FRAMES, FaultRig, Script
+from humanoid_rl_ros.cli.fault_rig import FaultRig, Script
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.node_faults import NodeFault, run_node_faults
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
-from humanoid_rl_ros.resources import find_robot, share_folder
+from humanoid_rl_ros.resources import benchmark_robot, find_robot
 from humanoid_rl_ros.safety.limits import SafetyLimits, load_safety_limits
-from humanoid_rl_ros.safety.status import PASSING, SafetyState
+from humanoid_rl_ros.safety.status import PASSING, PASSING_NAMES, SafetyState
 
 STATES = (
     SafetyState.READY,
@@ -103,10 +103,9 @@ def run_faults(options: FaultOptions, *, json_file: Path | None, console: Consol
     """
     faults = _chosen(options.only)
     isolate()
-    folder = share_folder() / "config" / "benchmark"
     results: list[FaultResult] = []
     nodes: list[NodeFault] = []
-    rig = FaultRig(find_robot(str(folder / "robot.yaml")), options.rate)
+    rig = FaultRig(find_robot(benchmark_robot()), options.rate)
     gc.collect()
     gc.freeze()
     try:
@@ -117,7 +116,7 @@ def run_faults(options: FaultOptions, *, json_file: Path | None, console: Consol
             if faults:
                 results = _inject_all(rig, faults, options, limits, limits_file, status.update)
             if not options.only:
-                nodes = run_node_faults(rig, options.kills, folder, limits_file, status.update)
+                nodes = run_node_faults(rig, options.kills, Path(records), status.update)
     finally:
         rig.close()
     console.print(_reaction_table(results))
@@ -148,7 +147,7 @@ def _inject_all(
     results = []
     with ProcessGroup() as processes:
         monitor = {
-            "robot": str(share_folder() / "config" / "benchmark" / "robot.yaml"),
+            "robot": benchmark_robot(),
             "limits": str(limits_file),
             "records": str(limits_file.parent),
             "command_type": "joint_state",
@@ -197,7 +196,7 @@ def _try(rig: FaultRig, fault: Fault, state: SafetyState, result: FaultResult) -
         rig.stream(result.bound + 0.05)
         held = state in PASSING or not any(c.passes for c in rig.commands)
         result.detected += held
-        result.named += held and (rig.state == state.value or rig.state not in PASSING_FRAMES)
+        result.named += held and (rig.state == state.value or rig.state not in PASSING_NAMES)
     rig.script = Script()
     if mend is not None:
         mend()
@@ -206,7 +205,7 @@ def _try(rig: FaultRig, fault: Fault, state: SafetyState, result: FaultResult) -
 
 def _ends(rig: FaultRig) -> list[str]:
     """The reasons of the states heard in which no effort passes."""
-    return [reason for state, reason in rig.history if state not in PASSING_FRAMES]
+    return [reason for state, reason in rig.history if state not in PASSING_NAMES]
 
 
 def _milliseconds(seconds: float) -> str:

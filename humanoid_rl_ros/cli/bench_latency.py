@@ -27,7 +27,7 @@ from humanoid_rl_ros.interfaces.cdr import ImuWriter, JointStateWriter, read_sta
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.base import make_executor
 from humanoid_rl_ros.nodes.quality import qos
-from humanoid_rl_ros.resources import find_robot, share_folder
+from humanoid_rl_ros.resources import benchmark_folder, benchmark_robot, find_robot
 from humanoid_rl_ros.safety.status import SafetyState
 
 START_TIMEOUT_S = 20.0
@@ -161,7 +161,7 @@ def _cpu_seconds(node: NodeProcess) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _measure(source: _Source, chain: str, rate: int, seconds: float, folder: Path, result: ChainResult) -> None:
+def _measure(source: _Source, chain: str, rate: int, seconds: float, result: ChainResult) -> None:
     """One turn of one chain: start its nodes, wait until they answer, measure, end them."""
     with ProcessGroup() as processes:
         if chain == "echo":
@@ -169,8 +169,8 @@ def _measure(source: _Source, chain: str, rate: int, seconds: float, folder: Pat
             processes.start("humanoid_rl_ros.cli.echo", [])
         else:
             source.listen(topics.JOINT_COMMAND.name)
-            robot = {"robot": str(folder / "robot.yaml"), "autostart": True}
-            policy = {"policy": str(folder), "use_cmd_vel": False}
+            robot = {"robot": benchmark_robot(), "autostart": True}
+            policy = {"policy": str(benchmark_folder()), "use_cmd_vel": False}
             monitor = {"command_type": "joint_state", "auto_arm": True}
             processes.start("humanoid_rl_ros.nodes.policy_node", ["--ros-args", *parameter_arguments(robot | policy)])
             processes.start(
@@ -218,8 +218,7 @@ def run_latency(*, rates: list[int], seconds: float, rounds: int, json_file: Pat
         HumanoidError: a node did not start or died.
     """
     isolate()
-    folder = share_folder() / "config" / "benchmark"
-    robot = find_robot(str(folder / "robot.yaml"))
+    robot = find_robot(benchmark_robot())
     chains = ("echo", "policy + safety")
     results = {(rate, chain): ChainResult(chain, rate) for rate in rates for chain in chains}
     source = _Source(robot)
@@ -229,7 +228,7 @@ def run_latency(*, rates: list[int], seconds: float, rounds: int, json_file: Pat
                 for rate in rates:
                     for chain in chains:
                         status.update(f"round {turn + 1} of {rounds}: {chain} at {rate} Hz")
-                        _measure(source, chain, rate, seconds, folder, results[rate, chain])
+                        _measure(source, chain, rate, seconds, results[rate, chain])
     finally:
         source.close()
     console.print(_latency_table(results, robot.n_joints))

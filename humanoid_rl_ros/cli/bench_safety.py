@@ -20,7 +20,7 @@ from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import JointEffort, RobotState, VelocityCommand
 from humanoid_rl_ros.policies.bundle import PolicyBundle
-from humanoid_rl_ros.resources import default_policy, find_policy, find_robot, safety_file, share_folder
+from humanoid_rl_ros.resources import benchmark_robot, default_policy, find_policy, find_robot, safety_file
 from humanoid_rl_ros.safety.envelope import Envelope
 from humanoid_rl_ros.safety.limits import SafetyLimits, load_safety_limits
 from humanoid_rl_ros.safety.monitor import SafetyMonitor
@@ -78,7 +78,7 @@ def run_safety(
     Raises:
         HumanoidError: the robot is not there or cannot be armed.
     """
-    benchmark = find_robot(str(share_folder() / "config" / "benchmark" / "robot.yaml"))
+    benchmark = find_robot(benchmark_robot())
     rng = np.random.default_rng(seed)
     with Progress(console=console, transient=True) as progress:
         given, broken, wild_us = _against_wild_inputs(benchmark, count, rng, progress)

@@ -22,9 +22,8 @@ from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
 from humanoid_rl_ros.resources import default_policy, find_policy, find_robot
-from humanoid_rl_ros.safety.status import PASSING
+from humanoid_rl_ros.safety.status import PASSING_NAMES
 
-PASSING_FRAMES = frozenset(state.value for state in PASSING)
 START_TIMEOUT_S = 60.0  # the first start after an installation compiles every module
 STALL_TIMEOUT_S = 20.0
 REFRESH_S = 0.1
@@ -184,7 +183,7 @@ def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View) -> No
         view.refresh()
         if observer.safety.get("state") == "READY" and not armed and observer.recording.time:
             observer.arm()
-        armed = armed or observer.safety.get("state") in PASSING_FRAMES
+        armed = armed or observer.safety.get("state") in PASSING_NAMES
         now = time.monotonic()
         bridge = observer.diagnostics.get("simulation_bridge", {})
         if bridge.get("finished") == "True":

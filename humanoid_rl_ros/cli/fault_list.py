@@ -19,12 +19,11 @@ from humanoid_rl_ros.nodes.quality import qos
 from humanoid_rl_ros.nodes.safety_monitor_node import GRAPH_PERIOD_S, TICK_PERIOD_S
 from humanoid_rl_ros.safety.limits import SafetyLimits
 from humanoid_rl_ros.safety.state_rules import FLOOD_WINDOW_NS
-from humanoid_rl_ros.safety.status import PASSING, SafetyState
+from humanoid_rl_ros.safety.status import ON_ITS_FEET, PASSING, SafetyState
 
 WINDOW_S = FLOOD_WINDOW_NS * 1e-9
 DISCOVERY_S = 0.2
 """What a publisher takes to be known to its neighbours on one machine, generously."""
-_FEET = frozenset({SafetyState.ACTIVE, SafetyState.DEGRADED, SafetyState.VERIFYING})
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,9 @@ FAULTS: tuple[Fault, ...] = (
         ("falling", "tilt"),
         _lasts("falling_time", 3),
         _script(tilt=0.7, spin=3.0),
-        _FEET,
+        ON_ITS_FEET,
     ),
-    Fault("lying", "imu", ("tilt", "falling"), _lasts("tilt_time", 3), _script(tilt=1.5), _FEET),
+    Fault("lying", "imu", ("tilt", "falling"), _lasts("tilt_time", 3), _script(tilt=1.5), ON_ITS_FEET),
 )
 
 

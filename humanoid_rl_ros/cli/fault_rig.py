@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import rclpy
@@ -23,9 +23,8 @@ from humanoid_rl_ros.interfaces.conversions import xyzw
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.base import make_executor
 from humanoid_rl_ros.nodes.quality import qos
-from humanoid_rl_ros.safety.status import PASSING, SafetyState
+from humanoid_rl_ros.safety.status import PASSING_NAMES, SafetyState
 
-PASSING_FRAMES = frozenset(state.value for state in PASSING)
 NOISE = 1e-4
 """Of positions and rates [rad], [rad/s]: sensors that repeat themselves to the last bit count as frozen."""
 STEP_TIMEOUT_S = 2.0
@@ -87,17 +86,28 @@ class Command:
     @property
     def passes(self) -> bool:
         """Whether it carries an effort of the policy."""
-        return self.frame in PASSING_FRAMES
+        return self.frame in PASSING_NAMES
+
+
+_Sample: TypeAlias = tuple[int, FloatArray, FloatArray]
+"""Stamp [ns] and two vectors: positions and velocities, or orientation and rates."""
 
 
 @dataclass
 class _Sent:
-    joints_ns: int = 0
-    imu_ns: int = 0
-    policy_ns: int = 0
+    """The last good message of each stream, and when it was sent."""
+
+    at_ns: dict[str, int] = field(default_factory=lambda: dict.fromkeys(("joints", "imu", "policy"), 0))
     stamp_ns: int = 0
-    joints: tuple[int, FloatArray, FloatArray] | None = None
-    imu: tuple[int, FloatArray, FloatArray] | None = None
+    samples: dict[str, _Sample] = field(default_factory=dict)
+
+    def instead(self, stream: str, sample: _Sample, frozen: str) -> _Sample:
+        """What is sent: this, or of a frozen sensor what was sent before."""
+        if not frozen or stream not in self.samples:
+            self.samples[stream], self.at_ns[stream] = sample, time.monotonic_ns()
+            return sample
+        before = self.samples[stream]
+        return before if frozen == "stamp" else (sample[0], *before[1:])
 
 
 @dataclass
@@ -191,7 +201,7 @@ class FaultRig:
 
     def last_good_ns(self, stream: str) -> int:
         """When the last message of ``joints``, ``imu`` or ``policy`` was sent [ns; monotonic]."""
-        return int(getattr(self._sent, f"{stream}_ns"))
+        return self._sent.at_ns[stream]
 
     def speak_for_the_policy(self, speaks: bool) -> None:
         """Be the policy, or leave that to a node."""
@@ -237,12 +247,7 @@ class FaultRig:
         rates = self._rng.uniform(-NOISE, NOISE, 3) + np.array([0.0, script.spin, 0.0])
         if script.not_a_number == "imu":
             rates[0] = np.nan
-        sample = (stamp_ns, orientation, rates)
-        if script.frozen_imu and self._sent.imu is not None:
-            before = self._sent.imu
-            sample = before if script.frozen_imu == "stamp" else (stamp_ns, before[1], before[2])
-        else:
-            self._sent.imu, self._sent.imu_ns = sample, time.monotonic_ns()
+        sample = self._sent.instead("imu", (stamp_ns, orientation, rates), script.frozen_imu)
         force = np.array([0.0, 0.0, 9.81])
         self._imu.publish(self._imu_writer.write(sample[0], xyzw(sample[1]), sample[2], force))
 
@@ -253,18 +258,13 @@ class FaultRig:
         velocity = script.velocity + self._rng.uniform(-NOISE, NOISE, n)
         if script.not_a_number == "joints":
             velocity[0] = np.nan
-        sample = (stamp_ns, position, velocity)
-        if script.frozen_joints and self._sent.joints is not None:
-            before = self._sent.joints
-            sample = before if script.frozen_joints == "stamp" else (stamp_ns, before[1], before[2])
-        else:
-            self._sent.joints, self._sent.joints_ns = sample, time.monotonic_ns()
+        sample = self._sent.instead("joints", (stamp_ns, position, velocity), script.frozen_joints)
         writer = JointStateWriter(script.joint_names or robot.joint_names, ("position", "velocity"))
         self._joints.publish(writer.write(sample[0], "", sample[1], sample[2]))
 
     def _say_effort(self) -> None:
         script, robot = self.script, self.robot
-        frame = self.state if self.state in PASSING_FRAMES else topics.STANDBY
+        frame = self.state if self.state in PASSING_NAMES else topics.STANDBY
         if frame == topics.STANDBY and script.can_get_up:
             frame = topics.STANDBY_CAN_GET_UP
         effort = 0.1 * robot.effort_limit
@@ -273,7 +273,7 @@ class FaultRig:
         target = robot.default_position + script.position_offset + script.target_offset
         writer = JointStateWriter(script.effort_names or robot.joint_names, ("position", "effort"))
         self._policy.publish(writer.write(self._sent.stamp_ns + script.effort_shift_ns, frame, target, effort))
-        self._sent.policy_ns = time.monotonic_ns()
+        self._sent.at_ns["policy"] = time.monotonic_ns()
 
     # What an operator asks.
 
@@ -343,7 +343,7 @@ class FaultRig:
         while time.monotonic() < end:
             if self.state == SafetyState.READY.value:
                 return True
-            if self.state in PASSING_FRAMES:
+            if self.state in PASSING_NAMES:
                 self.disarm()
             elif self.state != SafetyState.DISARMED.value:
                 self.reset()

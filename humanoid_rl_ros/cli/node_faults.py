@@ -15,7 +15,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
 
-from humanoid_rl_ros.cli.fault_rig import PASSING_FRAMES, FaultRig
+from humanoid_rl_ros.cli.fault_rig import FaultRig
 from humanoid_rl_ros.cli.processes import NodeProcess, ProcessError, ProcessGroup, parameter_arguments
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
@@ -23,6 +23,7 @@ from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.cdr import JointStateReader
 from humanoid_rl_ros.nodes.graph import graph_parameters
 from humanoid_rl_ros.resources import find_robot
+from humanoid_rl_ros.safety.status import PASSING_NAMES
 
 ROBOT = "reference"
 START_TIMEOUT_S = 30.0
@@ -101,16 +102,13 @@ class _Motors:
         return None if settled is None else (settled - since_ns) * 1e-9
 
 
-def run_node_faults(
-    rig: FaultRig, trials: int, folder: Path, limits: Path, show: Callable[[str], None]
-) -> list[NodeFault]:
+def run_node_faults(rig: FaultRig, trials: int, records: Path, show: Callable[[str], None]) -> list[NodeFault]:
     """Let each node die in each way.
 
     Args:
         rig: hears the monitor; says nothing meanwhile.
         trials: of each way.
-        folder: of the benchmark robot, which takes no part here.
-        limits: whose folder takes the monitors' records.
+        records: folder that takes the monitors' records.
         show: takes what is being done.
 
     Raises:
@@ -125,7 +123,7 @@ def run_node_faults(
         results.append(result)
         for trial in range(trials):
             show(f"{node}, {how}: {trial + 1} of {trials}")
-            _die(rig, motors, result, str(limits.parent))
+            _die(rig, motors, result, str(records))
     return results
 
 
@@ -168,13 +166,13 @@ def _die(rig: FaultRig, motors: _Motors, result: NodeFault, records: str) -> Non
             rig.listen(0.5)
         elif result.how == "SIGSTOP":
             victim.process.send_signal(signal.SIGCONT)
-        result.disarmed += bool(rig.state) and rig.state not in PASSING_FRAMES
+        result.disarmed += bool(rig.state) and rig.state not in PASSING_NAMES
 
 
 def _walk(rig: FaultRig, processes: ProcessGroup) -> None:
     end = time.monotonic() + START_TIMEOUT_S
     rig.forget_status()
-    while rig.state not in PASSING_FRAMES:
+    while rig.state not in PASSING_NAMES:
         processes.check()
         if time.monotonic() > end:
             raise ProcessError(f"the monitor does not become ACTIVE; it is {rig.state}: {rig.reason}")

@@ -30,7 +30,7 @@ from humanoid_rl_ros.safety.monitor import SafetyMonitor
 from humanoid_rl_ros.safety.status import DOWN, PASSING, SafetyState
 
 TICK_PERIOD_S = 0.01
-TICK_PERIOD_NS = 10_000_000
+TICK_PERIOD_NS = round(TICK_PERIOD_S * 1e9)
 GRAPH_PERIOD_S = 0.05
 SHUTDOWN_DAMPING_S = 0.2
 STANDBY_FRAMES = (topics.STANDBY, topics.STANDBY_CAN_GET_UP)

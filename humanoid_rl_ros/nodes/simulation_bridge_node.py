@@ -21,14 +21,13 @@ from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SimulationParameters
 from humanoid_rl_ros.nodes.transforms import transform_publisher
 from humanoid_rl_ros.resources import find_robot
-from humanoid_rl_ros.safety.status import PASSING
+from humanoid_rl_ros.safety.status import PASSING_NAMES
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
 
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
 LARGEST_CATCH_UP = 20
 CLOCK_RATE_HZ = 100.0
-PASSING_FRAMES = frozenset(state.value for state in PASSING)
 
 
 class SimulationBridgeNode(ManagedNode):
@@ -154,7 +153,7 @@ class SimulationBridgeNode(ManagedNode):
         except StateError as error:
             self._refuse(f"joint command refused: {error}")
             return
-        self._on_command(command.effort, received.frame_id in PASSING_FRAMES, command.stamp_ns)
+        self._on_command(command.effort, received.frame_id in PASSING_NAMES, command.stamp_ns)
 
     def _on_command_array(self, message: Float64MultiArray) -> None:
         effort = np.asarray(message.data, dtype=np.float64)
@@ -183,7 +182,7 @@ class SimulationBridgeNode(ManagedNode):
             self._step()
 
     def _on_safety_status(self, message: DiagnosticStatus) -> None:
-        self._armed = values_of(message).get("state") in PASSING_FRAMES
+        self._armed = values_of(message).get("state") in PASSING_NAMES
 
     def _refuse(self, text: str) -> None:
         self._refused += 1

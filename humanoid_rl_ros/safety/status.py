@@ -37,6 +37,9 @@ _S = SafetyState
 PASSING = frozenset({_S.ACTIVE, _S.DEGRADED, _S.RECOVERING, _S.VERIFYING})
 """The states in which efforts of the policy node reach the motors."""
 
+PASSING_NAMES = frozenset(state.value for state in PASSING)
+"""The same by name, as messages have it."""
+
 ON_ITS_FEET = frozenset({_S.ACTIVE, _S.DEGRADED, _S.VERIFYING})
 """Those of them in which the policy drives the robot, and not the get-up behaviour."""
 
