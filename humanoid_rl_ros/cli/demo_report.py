@@ -218,6 +218,7 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
         axis.grid(alpha=0.3)
     _shade(axes[0], recording)
     for axis in axes[1:]:
-        axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
