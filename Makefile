@@ -19,7 +19,7 @@ BIN := $(VENV)/bin
 STAMPS := $(VENV)/stamps
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow lint bench bench-training clean
+.PHONY: help demo test test-slow mutation lint bench bench-training clean
 .NOTPARALLEL:
 
 # A sourced ROS has an rclpy of its own, for its own Python; .venv brings one, whose only middleware is Fast DDS.
@@ -31,7 +31,7 @@ endif
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PIP_USER := 0
 
-ifneq ($(filter demo test test-slow lint bench bench-training,$(MAKECMDGOALS)),)
+ifneq ($(filter demo test test-slow mutation lint bench bench-training,$(MAKECMDGOALS)),)
 FOUND := $(shell $(PYTHON) .ci/fingerprint.py 2>/dev/null)
 ifeq ($(FOUND),)
 $(error '$(PYTHON)' ($(shell $(PYTHON) --version 2>&1 | tail -1)) is no Python 3.10 to 3.13; \
@@ -56,6 +56,7 @@ old_build := rm -rf build/lib build/bdist.*
 help:
 	@echo 'make demo       see a humanoid walk under ROS 2 (installs into .venv the first time)'
 	@echo 'make test       every test but the slow ones; make test-slow: those'
+	@echo 'make mutation   changes the safety layer in every small way, and counts what its tests do not notice'
 	@echo 'make lint       style, types and import contracts'
 	@echo 'make bench      latency of the control path'
 	@echo 'make bench-training   steps a second while learning; beside other libraries where they are installed'
@@ -77,6 +78,12 @@ test: $(TEST_STAMP) $(PACKAGE_STAMP)
 test-slow: $(TEST_STAMP) $(PACKAGE_STAMP)
 	@PYTHONSAFEPATH=1 $(BIN)/pytest -m slow $(ARGS)
 
+# In mutants/, whose tests meet the changed sources there before any installed ones.
+mutation: $(TEST_STAMP) $(PACKAGE_STAMP)
+	@$(pip) 'mutmut>=3.8,<4'
+	@$(BIN)/mutmut run $(ARGS)
+	@$(BIN)/mutmut results
+
 lint: $(TEST_STAMP)
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
@@ -84,7 +91,7 @@ lint: $(TEST_STAMP)
 	@$(BIN)/lint-imports
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) build dist mutants *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find humanoid_rl_ros test -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV_STAMP):
