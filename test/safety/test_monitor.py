@@ -354,7 +354,7 @@ def test_emergency_stop_damps_for_its_time_and_then_sends_zero() -> None:
     for at in (11, 1000, 2010):
         assert judge(monitor, at) is None
         assert observe(monitor, at) == DAMPING
-    for at in (2011, 3000, 9000):
+    for at in (2010.000001, 2011, 3000, 9000):
         assert observe(monitor, at) == [0.0, 0.0]
 
 

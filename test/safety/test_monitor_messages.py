@@ -6,16 +6,17 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from monitored_robot import MS, MonitoredRobot
+from monitored_robot import MS, ROBOT, MonitoredRobot
 
 from humanoid_rl_ros.core.errors import StateError
-from humanoid_rl_ros.core.state import JointEffort
+from humanoid_rl_ros.core.state import JointEffort, RobotState
 from humanoid_rl_ros.safety.arrivals import Source
 from humanoid_rl_ros.safety.checks import Violation
 from humanoid_rl_ros.safety.status import SafetyState
 
 S = SafetyState
 HOUR_MS = 3_600_000
+UPRIGHT = np.array([1.0, 0.0, 0.0, 0.0])
 DAMPED = pytest.approx([-2.0, -0.5], abs=1e-3)  # −kd·q̇ at 1 rad/s
 
 
@@ -95,6 +96,15 @@ def test_a_heartbeat_or_a_state_that_can_be_read_ends_the_run_of_refusals(source
     assert robot.monitor.state is S.READY
 
 
+def test_a_flood_of_efforts_ends_active_by_name() -> None:
+    robot = moving()
+    for _ in range(40):
+        robot.step()
+        for _ in range(5):
+            robot.monitor.judge(robot.ms * MS, JointEffort(robot.ms * MS, np.zeros(2)), meant_for=S.ACTIVE)
+    assert robot.monitor.status.last_fault == "command_flood: 120 policy efforts for 20 states, limit 4 for one"
+
+
 # Repeated.
 
 
@@ -119,6 +129,21 @@ def test_what_repeats_one_stamp_is_late_by_another_name(source: Source, code: st
     robot.monitor.tick((since + 101) * MS)
     assert robot.where == (S.DISARMED, code)
     assert robot.monitor.status.text == f"{text}, limit 0.1 s"
+
+
+class WithoutNoise(MonitoredRobot):
+    """At rest, measured the same every time."""
+
+    def measured(self, at_ms: int) -> RobotState:
+        return RobotState(at_ms * MS, ROBOT.default_position, np.zeros(2), UPRIGHT, np.zeros(3))
+
+
+def test_a_robot_at_rest_may_be_measured_the_same_until_a_policy_moves_it() -> None:
+    robot = WithoutNoise().steps(2.0)
+    assert robot.where == (S.READY, "")
+    robot.armed()
+    assert robot.until(S.DISARMED) == pytest.approx(0.46, abs=0.011)  # 0.5 s, of which 0.05 s have passed
+    assert robot.where == (S.DISARMED, "joints_frozen")
 
 
 def test_what_repeated_itself_long_ago_is_simply_late() -> None:

@@ -406,3 +406,14 @@ def test_the_events_tell_the_whole_story_and_a_record_is_due_at_every_fault_and_
     robot.monitor.record_due = ""
     robot.monitor.reset(robot.ms * MS)
     assert robot.monitor.record_due == "reset"
+
+
+def test_a_fall_counts_until_the_robot_has_been_on_its_feet_for_longer_than_five_seconds() -> None:
+    robot = MonitoredRobot().armed().fallen()
+    robot.until(S.RECOVERING)
+    robot.stand()
+    robot.until(S.ACTIVE)
+    robot.steps(5.0)
+    assert robot.monitor.status.tries == 1
+    robot.monitor.tick(robot.ms * MS + 1)
+    assert robot.monitor.status.tries == 0
