@@ -71,9 +71,7 @@ class Arrivals:
         arrival = self._of[source]
         age_ns = None if arrival.seen_ns is None else now_ns - arrival.seen_ns
         late = check_age(arrival.code, arrival.awaited, age_ns, arrival.timeout)
-        if late is None or arrival.repeated_ns is None:
-            return late
-        if check_age(arrival.code, arrival.awaited, now_ns - arrival.repeated_ns, arrival.timeout) is not None:
+        if late is None or arrival.repeated_ns is None or abs(now_ns - arrival.repeated_ns) > arrival.timeout * 1e9:
             return late
         return Violation(arrival.frozen, f"the {source.value} repeats one stamp: {late.text}")
 

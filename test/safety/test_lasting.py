@@ -56,6 +56,14 @@ def test_each_begins_with_the_very_first_time() -> None:
     assert found.tolist() == [0.0, 0.0]
 
 
+def test_times_since_the_epoch_are_told_apart_to_the_nanosecond() -> None:
+    each, epoch = LastingEach(2), 1_700_000_000_000_000_001
+    each.update(epoch, np.array([YES, NO]))
+    found = each.update(epoch + 100, np.array([YES, YES]))
+    assert found is not None
+    assert (found.dtype, found.tolist()) == (np.float64, pytest.approx([1e-7, 0.0]))
+
+
 @pytest.mark.parametrize("end", [lambda each: each.update(2 * S, np.array([NO, NO])), lambda each: each.reset()])
 def test_a_break_or_a_reset_of_all_ends_each(end: Callable[[LastingEach], object]) -> None:
     each = LastingEach(2)

@@ -17,7 +17,7 @@ from humanoid_rl_ros.safety.arrivals import Source
 from humanoid_rl_ros.safety.checks import Violation
 from humanoid_rl_ros.safety.limits import SafetyLimits
 from humanoid_rl_ros.safety.monitor import SafetyMonitor
-from humanoid_rl_ros.safety.status import SafetyState
+from humanoid_rl_ros.safety.status import SafetyState, SafetyStatus
 
 Refuses = Callable[..., AbstractContextManager[None]]
 MS = 1_000_000
@@ -93,6 +93,40 @@ def test_it_starts_disarmed_and_says_what_is_missing() -> None:
     assert where(monitor) == (SafetyState.DISARMED, "command_timeout")
     monitor.heartbeat(2 * MS)
     assert where(monitor) == (SafetyState.READY, "")
+
+
+def test_before_anything_has_happened_it_says_so() -> None:
+    monitor = make()
+    assert monitor.status == SafetyStatus(SafetyState.DISARMED, reason="startup", text="not armed yet")
+    assert monitor.changes == 0
+    monitor.emergency_stop(NOW)
+    assert monitor.status.since_ns == 0
+    assert [event.stamp_ns for event in monitor.events(NOW)] == [None, None]
+
+
+def test_states_and_events_are_stamped_as_the_last_measurement_was() -> None:
+    monitor = make()
+    observe(monitor, 3)
+    monitor.emergency_stop(5 * MS)
+    assert monitor.status.since_ns == 3 * MS
+    assert [event.stamp_ns for event in monitor.events(5 * MS)] == [3 * MS] * 3
+
+
+def test_a_policy_heard_before_the_first_state_is_not_heard_anew_with_it() -> None:
+    monitor = make()
+    monitor.heartbeat(0)
+    observe(monitor, 90)
+    assert monitor.state is SafetyState.READY
+    observe(monitor, 101)
+    assert where(monitor) == (SafetyState.DISARMED, "command_timeout")
+
+
+def test_a_robot_that_lies_is_not_ready_for_a_policy_that_never_said_it_gets_up() -> None:
+    monitor = make()
+    for at in range(20):
+        observe(monitor, at, tilt=1.5)
+        judge(monitor, at)
+    assert where(monitor) == (SafetyState.DISARMED, "tilt")
 
 
 def test_an_effort_makes_it_ready_and_goes_nowhere() -> None:
