@@ -161,7 +161,7 @@ class Envelope:
         fast = np.abs(speed) > self._corner
         if not fast.any():
             return effort
-        left = limit * np.clip((1.0 - np.abs(speed)) / (1.0 - self._corner), 0.0, 1.0)
+        left = limit * (np.maximum(1.0 - np.abs(speed), 0.0) / (1.0 - self._corner))
         ceiling = np.where(fast & (speed > 0.0), left, np.inf)
         floor = np.where(fast & (speed < 0.0), -left, -np.inf)
         return np.minimum(np.maximum(effort, floor), ceiling)

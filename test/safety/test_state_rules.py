@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -180,6 +181,22 @@ def test_the_end_of_a_flood_is_told_by_its_own_source() -> None:
     assert rules.flood is None
 
 
+# Numbers that no sensor gives.
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf, 1.7e308, -1.7e308])
+@pytest.mark.parametrize("which", ["position", "velocity"])
+def test_a_number_that_no_sensor_gives_is_beyond_the_limits_and_no_warning(which: str, number: float) -> None:
+    slow = RobotSpec("slow", (JointSpec("wheel", -math.inf, math.inf, 5.0, velocity_limit=0.1), *ROBOT.joints[:2]))
+    rules = StateRules(slow, SafetyLimits(position_count=1, joint_speed_count=1))
+    values = (0.0, number, 0.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RuntimeWarning)
+        rules.judge(0, state(0, **{which: values}), moving=True)
+        assert code(rules.motion) == ("predicted_position" if which == "position" else "joint_speed")
+        rules.judge(1, state(1, **{which: (number, number, number)}), moving=True)
+
+
 # Frozen sensors.
 
 
@@ -196,6 +213,11 @@ MOVES = (1e-12, 1e-12, 1e-12)
 
 def test_the_first_state_is_never_frozen() -> None:
     assert frozen_after([state(7 * S)], moving=True) == [(0, 0)]
+
+
+def test_times_since_the_epoch_are_told_apart_to_the_nanosecond() -> None:
+    epoch = 1_700_000_000_000_000_001
+    assert frozen_after([state(epoch), state(epoch + 100)], moving=True) == [(0, 0), (100, 100)]
 
 
 def test_all_that_stays_to_the_bit_while_a_policy_moves_the_robot_is_frozen() -> None:

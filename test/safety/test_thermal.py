@@ -92,6 +92,20 @@ def test_a_warm_joint_may_give_less_and_always_what_it_can_for_ever(
     assert warm(*warmth).allowed() == pytest.approx(allowed)
 
 
+def test_no_more_is_allowed_than_takes_the_joint_to_one_in_the_longest_time_an_effort_is_held() -> None:
+    limits = SafetyLimits(thermal_share=0.05, thermal_time=5.0, thermal_derate=0.8)
+    thermal = ThermalEstimate(ROBOT, limits)
+    thermal.warmth = np.full(2, 0.99)
+    kept = math.exp(-0.1 / 5.0)
+    # The straight line to the continuous effort of 0.5 N·m would leave 0.975 N·m.
+    most = 0.5 * math.sqrt((1.0 - 0.99 * kept) / (1.0 - kept))
+    allowed = thermal.allowed()
+    assert allowed[0] == pytest.approx(most)
+    assert most == pytest.approx(0.612, abs=1e-3)
+    thermal.advance(np.array([most, 0.0]), 0.1)
+    assert thermal.warmth[0] == pytest.approx(1.0)
+
+
 def test_a_joint_is_derated_above_the_share_and_not_at_it() -> None:
     assert not cold().derating
     assert not warm(0.8, 0.8).derating
