@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from humanoid_rl_ros.cli.node_faults import NodeFault, run_node_faults
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.resources import benchmark_robot, find_robot
-from humanoid_rl_ros.safety.limits import SafetyLimits, load_safety_limits
+from humanoid_rl_ros.safety.limits import load_safety_limits
 from humanoid_rl_ros.safety.status import PASSING, PASSING_NAMES, SafetyState
 
 STATES = (
@@ -103,22 +104,15 @@ def run_faults(options: FaultOptions, *, json_file: Path | None, console: Consol
     """
     faults = _chosen(options.only)
     isolate()
-    results: list[FaultResult] = []
     nodes: list[NodeFault] = []
-    rig = FaultRig(find_robot(benchmark_robot()), options.rate)
-    gc.collect()
-    gc.freeze()
-    try:
-        with tempfile.TemporaryDirectory() as records, console.status("injecting") as status, cpu_load(options.load):
-            limits_file = Path(records) / "safety.yaml"
-            limits_file.write_text("format: 1\n" + "".join(f"{k}: {v}\n" for k, v in QUICK_STATES.items()))
-            limits = load_safety_limits(limits_file)
-            if faults:
-                results = _inject_all(rig, faults, options, limits, limits_file, status.update)
+    robot = find_robot(benchmark_robot())
+    with tempfile.TemporaryDirectory() as records, console.status("injecting") as status, cpu_load(options.load):
+        limits_file = Path(records) / "safety.yaml"
+        limits_file.write_text("format: 1\n" + "".join(f"{k}: {v}\n" for k, v in QUICK_STATES.items()))
+        with closing(FaultRig(robot, options.rate)) as rig:
+            results = _inject_all(rig, faults, options, limits_file, status.update)
             if not options.only:
                 nodes = run_node_faults(rig, options.kills, Path(records), status.update)
-    finally:
-        rig.close()
     console.print(_reaction_table(results))
     console.print(_state_table(results))
     if nodes:
@@ -140,11 +134,13 @@ def _inject_all(
     rig: FaultRig,
     faults: Sequence[Fault],
     options: FaultOptions,
-    limits: SafetyLimits,
     limits_file: Path,
     show: Callable[[str], None],
 ) -> list[FaultResult]:
     results = []
+    limits = load_safety_limits(limits_file)
+    gc.collect()
+    gc.freeze()
     with ProcessGroup() as processes:
         monitor = {
             "robot": benchmark_robot(),
@@ -227,11 +223,12 @@ def _reaction_table(results: Sequence[FaultResult]) -> Table:
 def _state_table(results: Sequence[FaultResult]) -> Table:
     table = Table(title="trials in each state; where not all were detected, rightly named and survived, how many were")
     table.add_column("fault", no_wrap=True)
-    for state in STATES:
-        table.add_column(state.value[:7], justify="right", no_wrap=True)
+    tried = [state.value for state in STATES if any(r.injected for r in results if r.state == state.value)]
+    for state in tried:
+        table.add_column(state[:7], justify="right", no_wrap=True)
     for fault in dict.fromkeys(result.fault for result in results):
         row = {r.state: _outcome(r) for r in results if r.fault == fault}
-        table.add_row(fault, *[row.get(state.value, "") for state in STATES])
+        table.add_row(fault, *[row.get(state, "") for state in tried])
     total = [sum(getattr(r, name) for r in results) for name in ("injected", "detected", "named", "survived")]
     table.caption = "all: {} injected, {} detected, {} rightly named, {} survived".format(*total)
     return table
@@ -243,10 +240,12 @@ def _outcome(r: FaultResult) -> str:
 
 
 def _node_table(nodes: Sequence[NodeFault]) -> Table:
-    table = Table(title="a node that dies: last command with the policy's effort to damping on the motors [ms]")
-    for heading in ("node", "how", "trials", "damped", "p50", "max", "by", "then no effort"):
+    table = Table(title="a node that dies: its end to damping on the motors, in the robot's time [ms]")
+    for heading in ("node", "how", "trials", "damped", "p50", "max", "by", "then no effort", "driver hung"):
         table.add_column(heading, justify="left" if heading in ("node", "how", "by") else "right")
     for n in nodes:
         middle, most = (_milliseconds(float(f(n.reactions))) if n.reactions else "–" for f in (np.median, np.max))
-        table.add_row(n.node, n.how, str(n.trials), str(n.damped), middle, most, n.reason, str(n.disarmed))
+        hung = f"{len(n.hung)} times, at most {max(n.hung):.1f} s" if n.hung else "–"
+        row = (n.node, n.how, str(n.trials), str(n.damped), middle, most, n.reason, str(n.disarmed), hung)
+        table.add_row(*row)
     return table

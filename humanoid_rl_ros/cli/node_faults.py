@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,9 @@ from humanoid_rl_ros.safety.status import PASSING_NAMES
 
 ROBOT = "reference"
 START_TIMEOUT_S = 30.0
-WATCH_S = 1.5
+WATCH_S, WATCH_LIMIT_S = 1.5, 15.0
+"""Time of the robot that is watched after a death, and how long it may take."""
+HUNG_S = 0.2
 WALKS_S = 0.5
 LATEST = 20
 """States back to which a damping effort may answer: 0.1 s."""
@@ -50,8 +53,11 @@ class NodeFault:
         trials: how often.
         damped: how often the motors damped, or were without effort, and stayed so.
         disarmed: how often the monitor, or a new one in its place, then let no effort pass.
-        reactions: from its end to the first damping on the motors [s].
+        reactions: from its end to the first damping on the motors, in the time of the robot's states [s].
         reason: who damped: the monitor, or the motors by their own time-out.
+        hung: how long the robot's driver stood still meanwhile, where it did [s]: it publishes to the node that died,
+            and a process that is killed may leave DDS's shared memory so that whoever writes to it waits. Simulated
+            time stands still with it.
     """
 
     node: str
@@ -61,6 +67,16 @@ class NodeFault:
     disarmed: int = 0
     reactions: list[float] = field(default_factory=list)
     reason: str = ""
+    hung: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What a joint state said of the motors: when it came [ns; monotonic], its stamp [ns], whether they were quiet."""
+
+    came_ns: int
+    stamp_ns: int
+    quiet: bool
 
 
 class _Motors:
@@ -70,7 +86,7 @@ class _Motors:
         self._robot = robot
         self._reader = JointStateReader()
         self._dampings: deque[FloatArray] = deque(maxlen=LATEST)
-        self.quiet: list[tuple[int, bool]] = []
+        self.seen: list[_Seen] = []
         self._subscription = node.create_subscription(
             JointState,
             topics.JOINT_STATES.name,
@@ -84,22 +100,37 @@ class _Motors:
         message = self._reader.read(raw)
         limit = self._robot.effort_limit
         quiet = not message.effort.any() or any(np.allclose(message.effort, d, atol=1e-6) for d in self._dampings)
-        self.quiet.append((time.monotonic_ns(), bool(quiet)))
+        self.seen.append(_Seen(time.monotonic_ns(), message.stamp_ns, bool(quiet)))
         self._dampings.append(np.clip(-self._robot.kd * message.velocity, -limit, limit))
 
+    def heard_since(self, since_ns: int) -> float:
+        """How much time of the robot has been heard of since then [s]."""
+        later = [seen.stamp_ns for seen in self.seen if seen.came_ns >= since_ns]
+        return (later[-1] - later[0]) * 1e-9 if later else 0.0
+
     def settled_after(self, since_ns: int) -> float | None:
-        """Time from then to the first state from which on all are quiet [s]; None where there is none.
+        """Time of the robot from then to the first state from which on all are quiet [s]; None where there is none.
 
         A state that got lost on its best-effort topic makes the next one look loud: one in five is forgiven.
         """
-        heard = [(at, quiet) for at, quiet in self.quiet if at >= since_ns]
+        last_ns = max(seen.stamp_ns for seen in self.seen if seen.came_ns < since_ns)
+        heard = [seen for seen in self.seen if seen.came_ns >= since_ns]
         loud_after = 0
         settled = None
-        for count, (at, quiet) in enumerate(reversed(heard), 1):
-            loud_after += not quiet
-            if quiet and loud_after <= FORGIVEN * count:
-                settled = at
-        return None if settled is None else (settled - since_ns) * 1e-9
+        for count, seen in enumerate(reversed(heard), 1):
+            loud_after += not seen.quiet
+            if seen.quiet and loud_after <= FORGIVEN * count:
+                settled = seen.stamp_ns
+        return None if settled is None else (settled - last_ns) * 1e-9
+
+    def hung_after(self, since_ns: int) -> float:
+        """How much longer the largest pause between two states after that was than the robot's own time in it [s]."""
+        last = sum(seen.came_ns < since_ns for seen in self.seen) - 1
+        pauses = [
+            (after.came_ns - before.came_ns) - (after.stamp_ns - before.stamp_ns)
+            for before, after in pairwise(self.seen[last:])
+        ]
+        return max(pauses, default=0) * 1e-9
 
 
 def run_node_faults(rig: FaultRig, trials: int, records: Path, show: Callable[[str], None]) -> list[NodeFault]:
@@ -147,12 +178,16 @@ def _die(rig: FaultRig, motors: _Motors, result: NodeFault, records: str) -> Non
         monitor_parameters = {**graph.safety_monitor, **stamped, "records": records}
         monitor = start(module, monitor_parameters)
         _walk(rig, processes)
-        motors.quiet.clear()
+        motors.seen.clear()
+        if not rig.listen(START_TIMEOUT_S, lambda: motors.heard_since(0) >= WALKS_S):
+            raise ProcessError("nothing is heard of the simulation")
         result.trials += 1
         victim = policy if result.node == "policy_node" else monitor
         began_ns = _end(rig, victim, result.how)
-        rig.listen(WATCH_S)
-        settled = motors.settled_after(began_ns)
+        rig.listen(WATCH_LIMIT_S, lambda: motors.heard_since(began_ns) >= WATCH_S)
+        settled, hung = motors.settled_after(began_ns), motors.hung_after(began_ns)
+        if hung > HUNG_S:
+            result.hung.append(hung)
         if settled is not None:
             result.damped += 1
             result.reactions.append(settled)
@@ -179,7 +214,6 @@ def _walk(rig: FaultRig, processes: ProcessGroup) -> None:
         if rig.state == "READY":
             rig.arm()
         rig.listen(0.1)
-    rig.listen(WALKS_S)
 
 
 def _end(rig: FaultRig, victim: NodeProcess, how: str) -> int:
