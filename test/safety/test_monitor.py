@@ -392,6 +392,18 @@ def test_emergency_stop_damps_for_its_time_and_then_sends_zero() -> None:
         assert observe(monitor, at) == [0.0, 0.0]
 
 
+def test_what_goes_out_without_a_fresh_state_is_zero_stamped_as_the_last_was_and_every_one_is_counted() -> None:
+    monitor = make()
+    first = monitor.tick(0)
+    assert first is not None
+    assert (first.stamp_ns, first.effort.tolist()) == (0, [0.0, 0.0])
+    observe(monitor, 3)
+    late = monitor.tick(104 * MS)
+    assert late is not None
+    assert (late.stamp_ns, late.effort.tolist()) == (3 * MS, [0.0, 0.0])
+    assert monitor.status.counters.damped == 3
+
+
 def test_a_second_press_does_not_start_the_damping_anew() -> None:
     monitor = active()
     monitor.emergency_stop(0)
