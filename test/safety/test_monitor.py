@@ -136,6 +136,12 @@ def test_an_effort_makes_it_ready_and_goes_nowhere() -> None:
     assert monitor.status.state is SafetyState.READY
 
 
+@pytest.mark.parametrize("make_one", [ready, active])
+def test_where_nothing_is_wrong_there_is_no_reason_and_no_text(make_one: Callable[[], SafetyMonitor]) -> None:
+    status = make_one().status
+    assert (status.reason, status.text) == ("", "")
+
+
 def test_ready_answers_states_with_damping_and_passes_no_effort() -> None:
     monitor = ready()
     assert observe(monitor, 1) == DAMPING
