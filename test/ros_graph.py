@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -27,6 +26,7 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Imu, JointState
 from std_srvs.srv import SetBool
 
+from humanoid_rl_ros.cli.processes import domains_to_take
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.conversions import ns_to_stamp, stamp_to_ns
@@ -36,16 +36,6 @@ from humanoid_rl_ros.nodes.base import ManagedNode
 from humanoid_rl_ros.nodes.quality import qos
 
 OK = TransitionCallbackReturn.SUCCESS
-
-
-def free_domain() -> int:
-    """A domain in which nobody on this machine is, as far as its ports tell (domain d has 7400 + 250·d and on)."""
-    taken = set()
-    for table in (Path("/proc/net/udp"), Path("/proc/net/udp6")):
-        if table.exists():
-            ports = (int(line.split()[1].rsplit(":", 1)[1], 16) for line in table.read_text().splitlines()[1:])
-            taken |= {(port - 7400) // 250 for port in ports}
-    return random.SystemRandom().choice([d for d in range(1, 101) if d not in taken] or list(range(1, 101)))
 
 
 class NodeProcess:
@@ -98,7 +88,7 @@ class Graph:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.domain = free_domain()
+        self.domain = domains_to_take()[0]
         self._folder = folder
         self._context = Context()
         rclpy.init(context=self._context, domain_id=self.domain, args=[])

@@ -19,6 +19,8 @@ from humanoid_rl_ros.core.errors import HumanoidError
 
 END_TIMEOUT_S = 3.0
 DOMAINS = range(1, 102)  # beyond, the ports of DDS meet those that Linux hands out by itself
+FIRST_PORT, PORTS = 7400, 250
+"""Of DDS: the first of domain 0, and how many each domain has."""
 
 
 class ProcessError(HumanoidError):
@@ -52,9 +54,19 @@ def isolate() -> int:
     return int(os.environ["ROS_DOMAIN_ID"])
 
 
+def domains_to_take() -> list[int]:
+    """Domains in random order, those first in which nobody on this machine is, as far as its ports tell."""
+    taken = set()
+    for table in (Path("/proc/net/udp"), Path("/proc/net/udp6")):
+        if table.exists():
+            ports = (int(line.split()[1].rsplit(":", 1)[1], 16) for line in table.read_text().splitlines()[1:])
+            taken |= {(port - FIRST_PORT) // PORTS for port in ports}
+    return sorted(random.SystemRandom().sample(DOMAINS, len(DOMAINS)), key=taken.__contains__)
+
+
 def _free_domain() -> int:
     """A random domain that no other process of this package has taken in this way; kept until this process ends."""
-    for domain in random.SystemRandom().sample(DOMAINS, len(DOMAINS)):
+    for domain in domains_to_take():
         path = Path(gettempdir()) / f"humanoid_rl_ros_domain_{domain}.lock"
         try:
             lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
