@@ -246,6 +246,5 @@ def _node_table(nodes: Sequence[NodeFault]) -> Table:
     for n in nodes:
         middle, most = (_milliseconds(float(f(n.reactions))) if n.reactions else "–" for f in (np.median, np.max))
         hung = f"{len(n.hung)} times, at most {max(n.hung):.1f} s" if n.hung else "–"
-        row = (n.node, n.how, str(n.trials), str(n.damped), middle, most, n.reason, str(n.disarmed), hung)
-        table.add_row(*row)
+        table.add_row(n.node, n.how, str(n.trials), str(n.damped), middle, most, n.reason, str(n.disarmed), hung)
     return table

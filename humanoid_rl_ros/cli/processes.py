@@ -54,14 +54,19 @@ def isolate() -> int:
     return int(os.environ["ROS_DOMAIN_ID"])
 
 
-def domains_to_take() -> list[int]:
-    """Domains in random order, those first in which nobody on this machine is, as far as its ports tell."""
-    taken = set()
+def busy_domains() -> set[int]:
+    """Domains in which somebody on this machine is, as far as its ports tell."""
+    busy = set()
     for table in (Path("/proc/net/udp"), Path("/proc/net/udp6")):
         if table.exists():
             ports = (int(line.split()[1].rsplit(":", 1)[1], 16) for line in table.read_text().splitlines()[1:])
-            taken |= {(port - FIRST_PORT) // PORTS for port in ports}
-    return sorted(random.SystemRandom().sample(DOMAINS, len(DOMAINS)), key=taken.__contains__)
+            busy |= {(port - FIRST_PORT) // PORTS for port in ports}
+    return busy.intersection(DOMAINS)
+
+
+def domains_to_take() -> list[int]:
+    """Domains in random order, those first in which nobody is."""
+    return sorted(random.SystemRandom().sample(DOMAINS, len(DOMAINS)), key=busy_domains().__contains__)
 
 
 def _free_domain() -> int:
