@@ -108,27 +108,29 @@ class _Motors:
         later = [seen.stamp_ns for seen in self.seen if seen.came_ns >= since_ns]
         return (later[-1] - later[0]) * 1e-9 if later else 0.0
 
+    def _from(self, since_ns: int) -> list[_Seen]:
+        """The last that came before then, and all that came after."""
+        return self.seen[sum(seen.came_ns < since_ns for seen in self.seen) - 1 :]
+
     def settled_after(self, since_ns: int) -> float | None:
         """Time of the robot from then to the first state from which on all are quiet [s]; None where there is none.
 
         A state that got lost on its best-effort topic makes the next one look loud: one in five is forgiven.
         """
-        last_ns = max(seen.stamp_ns for seen in self.seen if seen.came_ns < since_ns)
-        heard = [seen for seen in self.seen if seen.came_ns >= since_ns]
+        last, *heard = self._from(since_ns)
         loud_after = 0
         settled = None
         for count, seen in enumerate(reversed(heard), 1):
             loud_after += not seen.quiet
             if seen.quiet and loud_after <= FORGIVEN * count:
                 settled = seen.stamp_ns
-        return None if settled is None else (settled - last_ns) * 1e-9
+        return None if settled is None else (settled - last.stamp_ns) * 1e-9
 
     def hung_after(self, since_ns: int) -> float:
         """How much longer the largest pause between two states after that was than the robot's own time in it [s]."""
-        last = sum(seen.came_ns < since_ns for seen in self.seen) - 1
         pauses = [
             (after.came_ns - before.came_ns) - (after.stamp_ns - before.stamp_ns)
-            for before, after in pairwise(self.seen[last:])
+            for before, after in pairwise(self._from(since_ns))
         ]
         return max(pauses, default=0) * 1e-9
 
