@@ -104,6 +104,8 @@ def write_bundle(name: str, folder: Path, robot_joints: tuple[str, ...] | None =
     }
     if "soft_torque_limit" in f:
         bundle["soft_effort_limit"] = f["soft_torque_limit"]
+    if f["needs_base_lin_vel"]:
+        bundle["base_velocity"] = "ground_truth"
     if "phase" in f:
         bundle["gait"] = _gait(f["phase"])
     (folder / "policy.yaml").write_text(yaml.safe_dump(bundle, sort_keys=False))

@@ -16,12 +16,17 @@ from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 
 REQUIRED: Any = object()
 LONGEST_SHOWN = 80
+LARGEST_FILE = 16 * 2**20
+"""Of a YAML file [bytes]."""
+LARGEST_EXPANDED = 1_000_000
+"""Of a YAML file with every alias written out [values]."""
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses a key written twice; plain YAML keeps the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """As PyYAML's, of keys that are all different."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             if key_node.tag == "tag:yaml.org,2002:merge":
@@ -33,6 +38,67 @@ class _UniqueKeyLoader(yaml.SafeLoader):
                     raise ConfigError(f"key '{key}' appears twice (line {line})")
                 seen.add(key)
         return super().construct_mapping(node, deep=deep)
+
+
+def parse_yaml(path: str | Path, loader: type[yaml.SafeLoader] = UniqueKeyLoader) -> Any:
+    """What a YAML file holds.
+
+    Args:
+        path: the file.
+        loader: constructs its values.
+
+    Raises:
+        ConfigError: the file is missing, too large, no YAML, or aliases of aliases make it larger than any file is.
+    """
+    path = Path(path)
+    try:
+        if path.stat().st_size > LARGEST_FILE:
+            raise ConfigError(f"{path}: larger than {LARGEST_FILE} bytes; not read")
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: no such file") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"{path}: cannot be read: it is no text, so no YAML") from None
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error}") from None
+    return parse_yaml_text(text, str(path), loader)
+
+
+def parse_yaml_text(text: str, where: str, loader: type[yaml.SafeLoader] = UniqueKeyLoader) -> Any:
+    """What a YAML text holds.
+
+    Args:
+        text: the text.
+        where: what it is, at the head of every error.
+        loader: constructs its values.
+
+    Raises:
+        ConfigError: it is no YAML, or aliases of aliases make it larger than any file is.
+    """
+    try:
+        reader = loader(text)
+        node = reader.get_single_node()
+        if node is None:
+            return None
+        if _expanded(node, {}) > LARGEST_EXPANDED:
+            raise ConfigError("aliases make it larger than any file is")
+        return reader.construct_document(node)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from None
+    # What a tag promises and the value does not keep surfaces as whatever PyYAML's constructors run into.
+    except (yaml.YAMLError, ValueError, RecursionError, KeyError, TypeError, IndexError) as error:
+        raise ConfigError(f"{where}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _expanded(node: yaml.Node, known: dict[int, int]) -> int:
+    """Number of values with every alias written out."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = LARGEST_EXPANDED + 1  # of a node that holds itself
+        below = [part for pair in node.value for part in (pair if isinstance(pair, tuple) else (pair,))]
+        known[id(node)] = 1 + sum(_expanded(part, known) for part in below)
+    return known[id(node)]
 
 
 def read_yaml(path: str | Path) -> Section:
@@ -47,24 +113,19 @@ def read_yaml(path: str | Path) -> Section:
     Raises:
         ConfigError: the file is missing, is not YAML, repeats a key, or is not a mapping.
     """
-    path = Path(path)
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: no such file") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {error}") from None
-    try:
-        data = yaml.load(text, Loader=_UniqueKeyLoader)
-    except ConfigError as error:
-        raise ConfigError(f"{path}: {error}") from None
-    # What a tag promises and the value does not keep surfaces as whatever PyYAML's constructors run into.
-    except (yaml.YAMLError, ValueError, RecursionError, KeyError, TypeError, IndexError) as error:
-        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    return section_of(parse_yaml(path), str(path))
+
+
+def section_of(data: Any, where: str) -> Section:
+    """What YAML gave as a mapping.
+
+    Raises:
+        ConfigError: it is none.
+    """
     if not isinstance(data, Mapping):
         found = "nothing" if data is None else f"a {type(data).__name__}"
-        raise ConfigError(f"{path}: expected a mapping at the top, found {found}")
-    return Section(data, str(path))
+        raise ConfigError(f"{where}: expected a mapping at the top, found {found}")
+    return Section(data, where)
 
 
 class Section:
@@ -94,6 +155,10 @@ class Section:
     def keys(self) -> list[str]:
         """The keys present, in file order."""
         return list(self._data)
+
+    def plain(self) -> dict[str, Any]:
+        """All of it as YAML gave it, without counting as read."""
+        return dict(self._data)
 
     def raw(self, key: str, default: Any = REQUIRED) -> Any:
         """The value as YAML gave it."""

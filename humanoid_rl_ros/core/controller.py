@@ -93,10 +93,50 @@ class PDController:
         return np.where(g.kp > 0.0, lower, -np.inf), np.where(g.kp > 0.0, upper, np.inf)
 
 
-class EntryBlend:
-    """Leads from the pose measured at entry to the target, over a given time.
+class TargetFilter:
+    """First-order filter of the target at the rate of the PD law: y ← weight·x + (1 − weight)·y.
+
+    Args:
+        weight: of the new target, in (0, 1]; 1 for none.
+    """
+
+    def __init__(self, weight: float) -> None:
+        if not 0.0 < weight <= 1.0:
+            raise ConfigError(f"target low_pass must be in (0, 1], found {weight:g}")
+        self._weight = weight
+        self._filtered: JointTarget | None = None
+
+    def reset(self) -> None:
+        """Begin at the next target."""
+        self._filtered = None
+
+    def apply(self, target: JointTarget) -> JointTarget:
+        """The filtered target."""
+        before, w = self._filtered, self._weight
+        if w == 1.0:
+            return target
+        if before is None:
+            before = target
+        self._filtered = JointTarget(
+            w * target.position + (1.0 - w) * before.position,
+            w * target.feedforward_effort + (1.0 - w) * before.feedforward_effort,
+        )
+        return self._filtered
+
+
+def blend_weight(passed_ns: int, duration_ns: int) -> float:
+    """Share of the new after part of a blend, from 0 to 1.
 
     weight(t) = 10s³ − 15s⁴ + 6s⁵ with s = t/duration: zero velocity and acceleration at both ends.
+    """
+    if duration_ns <= 0:
+        return 1.0
+    s = min(max(passed_ns / duration_ns, 0.0), 1.0)
+    return s**3 * (10.0 - 15.0 * s + 6.0 * s * s)
+
+
+class EntryBlend:
+    """Leads from the pose measured at entry to the target, over a given time, by `blend_weight`.
 
     Args:
         duration: [s]; 0 for none.
@@ -115,10 +155,7 @@ class EntryBlend:
 
     def weight(self, now_ns: int) -> float:
         """Share of the target, from 0 at entry to 1."""
-        if self._pose is None or self._duration_ns == 0:
-            return 1.0
-        s = min(max((now_ns - self._start_ns) / self._duration_ns, 0.0), 1.0)
-        return s**3 * (10.0 - 15.0 * s + 6.0 * s * s)
+        return 1.0 if self._pose is None else blend_weight(now_ns - self._start_ns, self._duration_ns)
 
     def apply(self, target: JointTarget, now_ns: int) -> JointTarget:
         """The target on the way, at time `now_ns` on the clock of the states."""

@@ -44,6 +44,10 @@ class TrainingError(HumanoidError):
     """Training cannot go on: something became NaN, or a checkpoint cannot be written or read."""
 
 
+class BagError(HumanoidError):
+    """A bag cannot be written, read or replayed."""
+
+
 class MissingDependencyError(HumanoidError):
     """An optional dependency that this command needs is not installed."""
 

@@ -1,4 +1,4 @@
-"""Joint states and IMU messages come apart; this puts them together into states."""
+"""Joint states, IMU messages and estimates of the base's velocity come apart; this makes states of them."""
 
 from __future__ import annotations
 
@@ -28,6 +28,14 @@ class ImuSample:
     linear_acceleration: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class VelocitySample:
+    """Linear velocity of the base, of an estimator or of the simulation [m/s; IMU frame]."""
+
+    stamp_ns: int
+    linear: FloatArray
+
+
 class StatePairing:
     """Makes a `RobotState` for each joint sample.
 
@@ -40,10 +48,12 @@ class StatePairing:
     def __init__(self, *, exact: bool, clock_may_reset: bool) -> None:
         self._exact = exact
         self._clock_may_reset = clock_may_reset
+        self.with_velocity = False
+        """Whether, where pairs are exact, a state waits for the velocity of the base of the same stamp too."""
         self._joints: JointSample | None = None
         self._imu: ImuSample | None = None
+        self._velocity: VelocitySample | None = None
         self._last_stamp_ns: int | None = None
-        self.base_linear_velocity: FloatArray | None = None
 
     def add_joints(self, sample: JointSample) -> RobotState | None:
         """A joint sample came; the state it completes, if any.
@@ -74,13 +84,29 @@ class StatePairing:
         self._imu = sample
         return self._pair() if self._exact else None
 
+    def add_velocity(self, sample: VelocitySample) -> RobotState | None:
+        """A velocity of the base came; the state it completes, if any."""
+        self._velocity = sample
+        return self._pair() if self._exact else None
+
+    @property
+    def velocity(self) -> VelocitySample | None:
+        """The last velocity of the base."""
+        return self._velocity
+
+    def forget_velocity(self) -> None:
+        """States carry none until the next comes."""
+        self._velocity = None
+
     def reset(self) -> None:
         """Forget all samples."""
-        self._joints = self._imu = self._last_stamp_ns = None
+        self._joints = self._imu = self._velocity = self._last_stamp_ns = None
 
     def _pair(self) -> RobotState | None:
-        joints, imu = self._joints, self._imu
+        joints, imu, velocity = self._joints, self._imu, self._velocity
         if joints is None or imu is None or (self._exact and joints.stamp_ns != imu.stamp_ns):
+            return None
+        if self._exact and self.with_velocity and (velocity is None or velocity.stamp_ns != joints.stamp_ns):
             return None
         self._joints = None
         self._last_stamp_ns = joints.stamp_ns
@@ -91,5 +117,5 @@ class StatePairing:
             imu.orientation,
             imu.angular_velocity,
             imu.linear_acceleration,
-            self.base_linear_velocity,
+            None if velocity is None else velocity.linear,
         )

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from humanoid_rl_ros.core.arrays import FloatArray, frozen
-from humanoid_rl_ros.core.config import Section, read_yaml
+from humanoid_rl_ros.core.config import Section, parse_yaml_text, read_yaml, section_of
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.joints import refuse_repeated
 
@@ -140,6 +140,7 @@ class RobotSpec:
         imu: where the IMU is.
         model: its physics model, or None for a robot that is not simulated.
         ignored_joints: joints that its driver reports and that nothing here drives (hands, for instance).
+        base_velocity_topic: nav_msgs/Odometry of its estimator of the base's velocity; empty where it has none.
         source: the file it came from, for messages.
     """
 
@@ -148,6 +149,7 @@ class RobotSpec:
     imu: ImuSpec = field(default_factory=ImuSpec)
     model: ModelSource | None = None
     ignored_joints: tuple[str, ...] = ()
+    base_velocity_topic: str = ""
     source: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
@@ -216,7 +218,23 @@ def load_robot(path: str | Path) -> RobotSpec:
     Raises:
         ConfigError: the file is missing or malformed, a key is unknown, limits contradict each other.
     """
-    top = read_yaml(path)
+    return _robot(read_yaml(path), Path(path).parent, str(path))
+
+
+def robot_from_text(text: str, where: str) -> RobotSpec:
+    """Read the text of a robot YAML, such as a recording carries.
+
+    Args:
+        text: the text; a relative model path in it is relative to the working folder.
+        where: what it is, at the head of every error.
+
+    Raises:
+        ConfigError: it is malformed, a key is unknown, limits contradict each other.
+    """
+    return _robot(section_of(parse_yaml_text(text, where), where), Path(), where)
+
+
+def _robot(top: Section, folder: Path, source: str) -> RobotSpec:
     version = top.integer("format")
     if version != FORMAT:
         raise ConfigError(f"{top.where}: robot format {version} is not known; this version reads format {FORMAT}")
@@ -226,11 +244,12 @@ def load_robot(path: str | Path) -> RobotSpec:
     joints_section = top.section("joints")
     joints = tuple(_joint(joints_section.section(name), name) for name in joints_section.keys())
     robot_name = top.text("name")
-    model = _model(top, Path(path).parent)
+    model = _model(top, folder)
     ignored = top.names("ignored_joints", ())
+    base_velocity_topic = top.text("base_velocity_topic", "")
     top.finish()
     try:
-        return RobotSpec(robot_name, joints, imu, model, ignored, str(path))
+        return RobotSpec(robot_name, joints, imu, model, ignored, base_velocity_topic, source)
     except ConfigError as error:
         raise ConfigError(f"{top.where}: {error}") from None
 
@@ -286,6 +305,8 @@ def dump_robot(robot: RobotSpec, *, comment: str = "") -> str:
     body["imu"] = {"frame": robot.imu.frame, "attachment": robot.imu.attachment}
     if robot.ignored_joints:
         body["ignored_joints"] = list(robot.ignored_joints)
+    if robot.base_velocity_topic:
+        body["base_velocity_topic"] = robot.base_velocity_topic
     text = yaml.safe_dump(body, sort_keys=False, allow_unicode=True) + "joints:\n"
     for joint in robot.joints:
         entry: dict[str, Any] = {}

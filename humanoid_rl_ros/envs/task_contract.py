@@ -14,7 +14,7 @@ from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.observation_spec import ObservationSpec
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.task_spec import ControlSpec, TaskSpec
-from humanoid_rl_ros.policies.bundle import DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
+from humanoid_rl_ros.policies.bundle import GROUND_TRUTH, DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
 from humanoid_rl_ros.policies.bundle_observation import read_observation
 
 WEIGHTS = "policy.onnx"
@@ -52,19 +52,21 @@ def task_contract(task: TaskSpec, robot: RobotSpec) -> PolicyBundle:
         target_lower=tuple(-bound for bound in free),
         target_upper=free,
     )
+    observation = observation_spec(task, robot, driven)
     return PolicyBundle(
         name=f"{robot.name}_{task.name}",
         robot=robot.name,
         weights=WeightsSpec(Path(WEIGHTS)),
         joints=joints,
         held=held,
-        observation=observation_spec(task, robot, driven),
+        observation=observation,
         action=action,
         control_period=task.control.period,
         pd_rate=task.control.pd_rate,
         command=task.commands.full,
         gait=task.gait,
         soft_effort_limit=task.control.soft_effort_limit,
+        base_velocity=GROUND_TRUTH if "base_lin_vel" in observation.term_names() else "",
     )
 
 

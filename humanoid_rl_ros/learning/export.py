@@ -4,34 +4,24 @@ from __future__ import annotations
 
 import copy
 import hashlib
-import math
 import os
 import tempfile
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from humanoid_rl_ros.core.arrays import Float32Array
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError, PolicyError
+from humanoid_rl_ros.learning.actor_onnx import require_same_actions, trial_observations, write_onnx
+from humanoid_rl_ros.learning.actor_stages import Normalise, Squash
 from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.policies.bundle import FILE_NAME, PolicyBundle, WeightsSpec
 from humanoid_rl_ros.policies.bundle_file import load_bundle
 from humanoid_rl_ros.policies.bundle_writer import dump_bundle
+from humanoid_rl_ros.policies.signature import SIGNATURE
 
 WEIGHTS = "policy.onnx"
-TOLERANCE = 1e-5
-"""Largest difference between an action of the written network and of torch, as a share of max(1, |action|)."""
-
-# ONNX of mid-2022: every onnxruntime that the package accepts reads it.
-_IR_VERSION, _OPSET = 8, 17
-_FURTHEST = 1e4  # of an extreme observation [standard deviations]
-# Far from what it was trained on, a network loses more than TOLERANCE to float32 itself: this many times what torch
-# loses against float64 is allowed on top.
-_ROUNDINGS = 10.0
 
 
 def export_policy(
@@ -69,6 +59,7 @@ def export_policy(
             text = dump_bundle(replace(contract, weights=weights, folder=stage), comment=comment)
             (stage / FILE_NAME).write_text(text, encoding="utf-8")
             _require_same_actions(network, load_bundle(stage), samples)
+            (folder / SIGNATURE).unlink(missing_ok=True)  # of the policy that is replaced
             os.replace(stage / WEIGHTS, folder / WEIGHTS)
             os.replace(stage / FILE_NAME, folder / FILE_NAME)
     except OSError as error:
@@ -90,75 +81,12 @@ def _last_linear(network: ActorNetwork) -> nn.Linear:
     return [layer for layer in network.layers if isinstance(layer, nn.Linear)][-1]
 
 
-class _Graph:
-    """Nodes of an ONNX graph, one after the other."""
-
-    def __init__(self, onnx: Any) -> None:
-        self._onnx = onnx
-        self.nodes: list[Any] = []
-        self.constants: list[Any] = []
-
-    def add(self, kind: str, *inputs: str, **attributes: float) -> str:
-        """Append a node; gives the name of its output."""
-        output = f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(self._onnx.helper.make_node(kind, inputs, [output], **attributes))
-        return output
-
-    def constant(self, name: str, values: Tensor | float) -> str:
-        """Store a tensor; gives its name."""
-        array = torch.as_tensor(values, dtype=torch.float32).detach().contiguous().numpy()
-        self.constants.append(self._onnx.numpy_helper.from_array(array, name))
-        return name
-
-
 def _onnx(network: ActorNetwork) -> bytes:
     """`ActorNetwork.forward` as an ONNX file."""
-    try:
-        import onnx
-    except ModuleNotFoundError:
-        raise MissingDependencyError("writing a policy needs onnx, which is not installed; pip install onnx") from None
-    graph = _Graph(onnx)
-    x = graph.add("Sub", "observation", graph.constant("mean", network.mean))
-    x = graph.add("Div", x, graph.constant("std", network.std))
-    x = graph.add("Clip", x, graph.constant("lower", -network.clip), graph.constant("upper", network.clip))
-    for i, layer in enumerate(network.layers):
-        x = _layer(graph, layer, x, f"layer_{i}")
+    stages = [Normalise(network.mean, network.std, network.clip), *network.layers]
     if network.squashed:
-        x = graph.add("Mul", graph.add("Tanh", x), graph.constant("half_range", network.half_range))
-        x = graph.add("Add", x, graph.constant("centre", network.centre))
-    graph.nodes[-1].output[0] = "action"
-    sizes = {"observation": network.mean.numel(), "action": _last_linear(network).out_features}
-    observation, action = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", size])
-        for name, size in sizes.items()
-    )
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph(graph.nodes, "actor", [observation], [action], graph.constants),
-        producer_name="humanoid_rl_ros",
-        opset_imports=[onnx.helper.make_opsetid("", _OPSET)],
-        ir_version=_IR_VERSION,
-    )
-    onnx.checker.check_model(model)
-    return bytes(model.SerializeToString(deterministic=True))
-
-
-def _layer(graph: _Graph, layer: nn.Module, x: str, name: str) -> str:
-    match layer:
-        case nn.Linear():
-            weights = graph.constant(f"{name}.weight", layer.weight), graph.constant(f"{name}.bias", layer.bias)
-            return graph.add("Gemm", x, *weights, transB=1)
-        case nn.LayerNorm():
-            weights = graph.constant(f"{name}.weight", layer.weight), graph.constant(f"{name}.bias", layer.bias)
-            return graph.add("LayerNormalization", x, *weights, axis=-1, epsilon=layer.eps)
-        case nn.ELU():
-            return graph.add("Elu", x, alpha=layer.alpha)
-        case nn.ReLU():
-            return graph.add("Relu", x)
-        case nn.Tanh():
-            return graph.add("Tanh", x)
-        case nn.SiLU():
-            return graph.add("Mul", x, graph.add("Sigmoid", x))
-    raise PolicyError(f"{name} of the network is a {type(layer).__name__}, which cannot be written as ONNX")
+        stages.append(Squash(network.centre, network.half_range))
+    return write_onnx(stages, network.mean.numel(), _last_linear(network).out_features)
 
 
 def _require_same_actions(network: ActorNetwork, bundle: PolicyBundle, samples: int) -> None:
@@ -168,28 +96,6 @@ def _require_same_actions(network: ActorNetwork, bundle: PolicyBundle, samples: 
     except ModuleNotFoundError:
         raise MissingDependencyError("checking a written policy needs onnxruntime: pip install onnxruntime") from None
     policy = OnnxPolicy(bundle.weights.path, observation_size=bundle.observation_size(), action_size=bundle.action.size)
-    observations = _observations(network, samples)
-    with torch.no_grad():
-        exact = copy.deepcopy(network).double()(torch.from_numpy(observations).double()).numpy()
-        expected = network(torch.from_numpy(observations)).double().numpy()
-    if not np.isfinite(expected).all():
-        raise PolicyError(f"policy '{bundle.name}': the network's action is not finite")
-    difference = np.abs(policy.infer_batch(observations) - exact)
-    rounding = np.abs(expected - exact).max(axis=1, keepdims=True)
-    allowed = TOLERANCE * np.maximum(1.0, np.abs(exact)) + _ROUNDINGS * rounding
-    worst = np.unravel_index(np.argmax(difference / allowed), difference.shape)
-    if not difference[worst] <= allowed[worst]:
-        raise PolicyError(
-            f"policy '{bundle.name}': the written network's action for joint '{bundle.action.joints[worst[1]]}' "
-            f"differs from torch's by {difference[worst]:.3g}, allowed is {allowed[worst]:.3g}; nothing was written"
-        )
-
-
-def _observations(network: ActorNetwork, samples: int) -> Float32Array:
-    """Half as the normaliser has seen them, half further out [Shape (samples, observation_size)]."""
-    rng = np.random.default_rng(0)
-    size = network.mean.numel()
-    far = 10.0 ** rng.uniform(0.0, math.log10(_FURTHEST), (samples, 1))
-    far[: samples // 2] = 1.0
-    normal = rng.standard_normal((samples, size)) * far
-    return np.asarray(network.mean.numpy() + network.std.numpy() * normal, dtype=np.float32)
+    observations = trial_observations(network.mean, network.std, samples)
+    joints = [f"joint '{joint}'" for joint in bundle.action.joints]
+    require_same_actions(network, policy.infer_batch, observations, f"policy '{bundle.name}'", joints)

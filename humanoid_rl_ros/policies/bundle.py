@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from humanoid_rl_ros.core.action import ActionSpec
 from humanoid_rl_ros.core.command import CommandSpec
-from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.gait import GaitSpec
 from humanoid_rl_ros.core.joints import refuse_repeated
 from humanoid_rl_ros.core.observation import ObservationBuilder
 from humanoid_rl_ros.core.observation_spec import ObservationSpec
+from humanoid_rl_ros.policies.normaliser import NormaliserSpec
 from humanoid_rl_ros.policies.policy import Policy
 
 FORMAT = 1
 FILE_NAME = "policy.yaml"
+MISSING = "???"
+"""How a value of a `policy.yaml` begins that somebody still has to find out; behind it stands the question."""
+ROBOT_FILES = ("robot.yaml", "robot.xml", "robot.urdf")
+"""How a robot file is called that comes with a bundle."""
+ESTIMATOR, GROUND_TRUTH = "estimator", "ground_truth"
+BASE_VELOCITY_SOURCES = (ESTIMATOR, GROUND_TRUTH)
+"""Where a policy that observes the velocity of the base may take it from: on a robot, or only in simulation."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +71,9 @@ class WeightsSpec:
         sha256: digest over the file and its external data; empty for none.
         external_data: files beside it that hold its tensors.
         input_name, output_name: ONNX tensors; empty when there is only one.
+        inputs: ONNX tensors that share the observation, in its order, and how many numbers each takes.
         recurrent: ONNX state inputs and the outputs that feed them.
+        normaliser: what the observation is normalised by, unless the network does so itself.
     """
 
     path: Path
@@ -70,7 +81,9 @@ class WeightsSpec:
     external_data: tuple[Path, ...] = ()
     input_name: str = ""
     output_name: str = ""
+    inputs: Mapping[str, int] = field(default_factory=dict)
     recurrent: Mapping[str, str] = field(default_factory=dict)
+    normaliser: NormaliserSpec | None = None
 
     def digest(self) -> str:
         """SHA-256 over the weights file followed by its external data, in hexadecimal.
@@ -103,14 +116,17 @@ class PolicyBundle:
         action: how its output is read.
         control_period: time between two inferences [s].
         pd_rate: rate of joint states the PD law was trained at [Hz].
+        target_low_pass: first-order filter weight on the target at the PD rate; 1 for none.
         effort_low_pass: first-order filter weight on the effort at the PD rate; 1 for none.
         soft_effort_limit: share of the effort limit the PD law may use.
         clamp_target_to_joint_limits: whether targets are clamped to the robot's joint range.
         imu: site or body of the model whose orientation and rates it observes; empty for the robot's own choice.
+        base_velocity: one of `BASE_VELOCITY_SOURCES`, of a policy that observes ``base_lin_vel``; else empty.
         command: the commands it was trained on.
         gait: its clock, or None.
         entry_blend: time over which it takes over from the measured pose [s].
         origin, licence: where it comes from.
+        inferred: what its origin did not say and an import concluded: key of `policy.yaml` to why.
         folder: the folder it was read from.
     """
 
@@ -124,15 +140,18 @@ class PolicyBundle:
     pd_rate: float
     held: Mapping[str, HeldJoint] = field(default_factory=dict)
     hold_remaining: bool = False
+    target_low_pass: float = 1.0
     effort_low_pass: float = 1.0
     soft_effort_limit: float = 1.0
     clamp_target_to_joint_limits: bool = False
     imu: str = ""
+    base_velocity: str = ""
     command: CommandSpec = field(default_factory=CommandSpec)
     gait: GaitSpec | None = None
     entry_blend: float = 0.0
     origin: str = ""
     licence: str = ""
+    inferred: Mapping[str, str] = field(default_factory=dict)
     folder: Path = Path()
 
     def __post_init__(self) -> None:
@@ -151,6 +170,17 @@ class PolicyBundle:
         uses_clock = any(name.startswith("gait_phase") for name in self.observation.term_names())
         if uses_clock and self.gait is None:
             raise ConfigError(f"policy '{self.name}': it observes a gait phase, but 'gait' is missing")
+        if self.needs_base_linear_velocity and self.base_velocity not in BASE_VELOCITY_SOURCES:
+            raise ConfigError(
+                f"policy '{self.name}': it observes base_lin_vel; say where that comes from, 'base_velocity': "
+                f"{ESTIMATOR} (on a robot) or {GROUND_TRUTH} (only in simulation)"
+            )
+
+    def files(self) -> tuple[str, ...]:
+        """What it consists of, relative to its folder."""
+        weights = (self.weights.path, *self.weights.external_data)
+        robot = (name for name in ROBOT_FILES if (self.folder / name).is_file())
+        return (FILE_NAME, *robot, *(Path(os.path.relpath(path, self.folder)).as_posix() for path in weights))
 
     @property
     def needs_base_linear_velocity(self) -> bool:
@@ -171,41 +201,7 @@ class PolicyBundle:
         return self.observation_builder(self.observation.joints).size
 
     def load_network(self) -> Policy:
-        """Read the weights, check their digest and sizes, and run them once.
+        """See `humanoid_rl_ros.policies.networks.load_network`."""
+        from humanoid_rl_ros.policies.networks import load_network  # which needs this module
 
-        Returns:
-            The network, reset.
-
-        Raises:
-            ConfigError: a file is missing or its digest differs.
-            PolicyError: the network cannot be loaded or its sizes do not fit.
-            MissingDependencyError: onnxruntime or torch is not installed.
-        """
-        digest = self.weights.digest()
-        if self.weights.sha256 and digest != self.weights.sha256.lower():
-            raise ConfigError(
-                f"weights {self.weights.path}: digest {digest[:12]}… is not the {self.weights.sha256[:12]}… "
-                "that policy.yaml names; the file was changed"
-            )
-        sizes = {"observation_size": self.observation_size(), "action_size": len(self.joints)}
-        if self.weights.path.suffix == ".onnx":
-            try:
-                from humanoid_rl_ros.policies.onnx_policy import OnnxPolicy
-            except ModuleNotFoundError:
-                raise MissingDependencyError(
-                    f"{self.weights.path} needs onnxruntime: pip install onnxruntime"
-                ) from None
-            return OnnxPolicy(
-                self.weights.path,
-                input_name=self.weights.input_name,
-                output_name=self.weights.output_name,
-                recurrent=self.weights.recurrent,
-                **sizes,
-            )
-        if self.weights.path.suffix in (".pt", ".pth", ".jit", ".ts"):
-            try:
-                from humanoid_rl_ros.policies.torchscript_policy import TorchScriptPolicy
-            except ModuleNotFoundError:
-                raise MissingDependencyError(f"{self.weights.path} needs torch, which is not installed") from None
-            return TorchScriptPolicy(self.weights.path, **sizes)
-        raise ConfigError(f"weights {self.weights.path}: expected a .onnx or TorchScript .pt file")
+        return load_network(self)

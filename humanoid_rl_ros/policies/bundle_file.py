@@ -14,8 +14,19 @@ from humanoid_rl_ros.core.command import CommandSpec, command_from_section
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, ContractError
 from humanoid_rl_ros.core.gait import gait_from_section
-from humanoid_rl_ros.policies.bundle import FILE_NAME, FORMAT, DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
+from humanoid_rl_ros.policies.bundle import (
+    BASE_VELOCITY_SOURCES,
+    FILE_NAME,
+    FORMAT,
+    MISSING,
+    DrivenJoint,
+    HeldJoint,
+    PolicyBundle,
+    WeightsSpec,
+)
 from humanoid_rl_ros.policies.bundle_observation import read_bounds, read_observation
+from humanoid_rl_ros.policies.normaliser import normaliser_from_section
+from humanoid_rl_ros.policies.signature import require_signature
 from humanoid_rl_ros.policies.term_plugins import load_term_plugins
 
 
@@ -29,18 +40,35 @@ def load_bundle(path: str | Path) -> PolicyBundle:
         The bundle.
 
     Raises:
-        ConfigError: a file is missing, a key is missing, unknown or malformed, or two of them contradict each other.
+        ConfigError: a file is missing, a key is missing, unknown or malformed, two of them contradict each other, or
+            the file is not the one that was signed.
     """
     load_term_plugins()
     file = Path(path)
     if file.is_dir():
         file = file / FILE_NAME
     top = read_yaml(file)
+    require_signature(file.parent, [file.name])
+    if question := _question(top.plain()):
+        raise ConfigError(f"{file}: not complete; fill in {question}")
     try:
         return _bundle(top, file.parent)
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(top.where) else f"{top.where}: {text}") from None
+
+
+def _question(value: Any, key: str = "") -> str:
+    """The first thing that somebody still has to find out, with its key; empty where there is none."""
+    if isinstance(value, str) and value.startswith(MISSING):
+        return f"'{key}': {value.removeprefix(MISSING).strip()}"
+    below = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, part in below:
+        where = f"{key}.{name}" if key else str(name)
+        found = _question(name, key) if str(name).startswith(MISSING) else _question(part, where)
+        if found:
+            return found
+    return ""
 
 
 def _bundle(top: Section, folder: Path) -> PolicyBundle:
@@ -68,24 +96,33 @@ def _bundle(top: Section, folder: Path) -> PolicyBundle:
         action=_action(action, names, np.array([defaults[n] for n in names]), clamp),
         control_period=top.number("control_period", above=0.0),
         pd_rate=top.number("pd_rate", above=0.0),
+        target_low_pass=top.number("target_low_pass", 1.0, above=0.0, most=1.0),
         effort_low_pass=top.number("effort_low_pass", 1.0, above=0.0, most=1.0),
         soft_effort_limit=top.number("soft_effort_limit", 1.0, above=0.0, most=1.0),
         clamp_target_to_joint_limits=clamp,
         imu=top.text("imu", ""),
+        base_velocity=top.choice("base_velocity", BASE_VELOCITY_SOURCES) if "base_velocity" in top else "",
         command=command,
         gait=gait,
         entry_blend=top.number("entry_blend", 0.0, least=0.0),
         origin=top.text("origin", ""),
         licence=top.text("licence", ""),
+        inferred=_texts(top.section("inferred", {})),
         folder=folder,
     )
     top.finish()
     if clamp and bundle.action.kind == "effort":
         raise ConfigError("action: 'target_limits' joint_limits are positions, but the action is an effort")
     try:
-        bundle.observation_size()
+        size = bundle.observation_size()
     except ContractError as error:
         raise ConfigError(str(error)) from None
+    if bundle.weights.inputs and sum(bundle.weights.inputs.values()) != size:
+        taken = sum(bundle.weights.inputs.values())
+        raise ConfigError(f"weights: the 'inputs' take {taken} numbers, the observation has {size}")
+    if bundle.weights.normaliser is not None and len(bundle.weights.normaliser.mean) != size:
+        found = len(bundle.weights.normaliser.mean)
+        raise ConfigError(f"weights: normaliser: {found} means for an observation of {size} numbers")
     return bundle
 
 
@@ -112,17 +149,25 @@ def _held(section: Section) -> HeldJoint:
 
 
 def _weights(section: Section, folder: Path) -> WeightsSpec:
-    recurrent = section.section("recurrent", {})
+    recurrent, inputs = section.section("recurrent", {}), section.section("inputs", {})
     spec = WeightsSpec(
         path=folder / section.text("file"),
         sha256=section.text("sha256", ""),
         external_data=tuple(folder / name for name in section.names("external_data", ())),
         input_name=section.text("input", ""),
         output_name=section.text("output", ""),
-        recurrent={name: recurrent.text(name) for name in recurrent.keys()},
+        inputs={name: inputs.integer(name, least=1) for name in inputs.keys()},
+        recurrent=_texts(recurrent),
+        normaliser=normaliser_from_section(section.section("normaliser")) if "normaliser" in section else None,
     )
     section.finish()
+    if spec.inputs and spec.input_name:
+        raise ConfigError(f"{section.where}: give either 'input' or 'inputs'")
     return spec
+
+
+def _texts(section: Section) -> dict[str, str]:
+    return {name: section.text(name) for name in section.keys()}
 
 
 def _joint_bounds(section: Section, key: str, names: tuple[str, ...]) -> tuple[FloatArray, FloatArray]:

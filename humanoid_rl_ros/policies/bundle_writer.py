@@ -18,6 +18,7 @@ from humanoid_rl_ros.core.gait import GaitSpec
 from humanoid_rl_ros.core.observation_spec import BlockSpec, HistorySpec, ObservationSpec, TermSpec
 from humanoid_rl_ros.core.observation_terms import find_term
 from humanoid_rl_ros.policies.bundle import FORMAT, DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
+from humanoid_rl_ros.policies.normaliser import NormaliserSpec
 
 
 def dump_bundle(bundle: PolicyBundle, *, comment: str = "") -> str:
@@ -41,13 +42,23 @@ def dump_bundle(bundle: PolicyBundle, *, comment: str = "") -> str:
         "weights": _weights(bundle.weights, bundle.folder),
         "control_period": bundle.control_period,
         "pd_rate": bundle.pd_rate,
-        **_changed(bundle, "imu", "entry_blend", "effort_low_pass", "soft_effort_limit", "hold_remaining"),
+        **_changed(
+            bundle,
+            "imu",
+            "base_velocity",
+            "entry_blend",
+            "target_low_pass",
+            "effort_low_pass",
+            "soft_effort_limit",
+            "hold_remaining",
+        ),
         **_given(command=_Flow(_changed(bundle.command, *AXES, "dead_band", "slew_rate"))),
         **_given(gait=bundle.gait and _gait(bundle.gait)),
         "joints": {name: _joint("default", joint.default_position, joint) for name, joint in bundle.joints.items()},
         **_given(held={name: _joint("position", joint.position, joint) for name, joint in bundle.held.items()}),
         "observation": _observation(bundle),
         "action": _action(bundle),
+        **_given(inferred=dict(bundle.inferred)),
     }
     text = yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
     return "".join(f"# {_printable(line)}".rstrip() + "\n" for line in comment.splitlines()) + text
@@ -110,9 +121,15 @@ def _weights(weights: WeightsSpec, folder: Path) -> dict[str, Any]:
             external_data=[_beside(path, folder) for path in weights.external_data],
             input=weights.input_name,
             output=weights.output_name,
+            inputs=_Flow(weights.inputs),
             recurrent=_Flow(weights.recurrent),
+            normaliser=weights.normaliser and _normaliser(weights.normaliser),
         ),
     }
+
+
+def _normaliser(spec: NormaliserSpec) -> dict[str, Any]:
+    return {"mean": spec.mean, "std": spec.std, **_changed(spec, "clip")}
 
 
 def _beside(path: Path, folder: Path) -> str:

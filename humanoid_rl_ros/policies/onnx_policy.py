@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -20,6 +21,8 @@ class OnnxPolicy:
         path: the file; external data is looked for beside it.
         observation_size, action_size: what the bundle says; checked against the file and by one call.
         input_name, output_name: which tensors; empty when the file has only one that can be meant.
+        inputs: tensors that share the observation, in its order, and how many numbers each takes; instead of
+            `input_name`.
         recurrent: for each input that carries state, the output that gives its next value.
 
     Raises:
@@ -34,6 +37,7 @@ class OnnxPolicy:
         action_size: int,
         input_name: str = "",
         output_name: str = "",
+        inputs: Mapping[str, int] | None = None,
         recurrent: Mapping[str, str] | None = None,
     ) -> None:
         self._path = path
@@ -49,30 +53,30 @@ class OnnxPolicy:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime raises a different type for each way a file can be wrong
             raise PolicyError(f"{path}: onnxruntime refuses it: {' '.join(str(error).split())}") from None
-        inputs = {tensor.name: tensor for tensor in self._session.get_inputs()}
+        tensors = {tensor.name: tensor for tensor in self._session.get_inputs()}
         outputs = {tensor.name: tensor for tensor in self._session.get_outputs()}
-        self._input = self._pick(input_name, inputs, set(self._recurrent), "input")
+        shares = inputs or {self._pick(input_name, tensors, set(self._recurrent), "input"): observation_size}
+        for name in shares:
+            self._pick(name, tensors, set(self._recurrent), "input")
         self._output = self._pick(output_name, outputs, set(self._recurrent.values()), "output")
-        tensor = inputs[self._input]
-        if tensor.type != "tensor(float)":
-            raise PolicyError(f"{path}: input '{self._input}' is {tensor.type}, expected tensor(float)")
-        self._rank = len(tensor.shape)
-        width = tensor.shape[-1] if tensor.shape else None
-        if isinstance(width, int) and width != observation_size:
-            raise PolicyError(
-                f"{path}: input '{self._input}' takes {width} numbers, but the observation has {observation_size}"
-            )
-        if not 1 <= self._rank <= 3:
-            raise PolicyError(f"{path}: input '{self._input}' has {self._rank} axes, expected (batch, observation)")
-        self._shape = (1,) * (self._rank - 1) + (observation_size,)
-        self._batched = self._rank > 1 and not isinstance(tensor.shape[0], int)
+        edges = [int(edge) for edge in np.cumsum([0, *shares.values()])]
+        self._observation_size = observation_size
+        self._parts = [
+            (name, slice(start, stop), self._shape_of(tensors[name], stop - start))
+            for name, start, stop in zip(shares, edges, edges[1:], strict=False)
+        ]
+        self._batched = all(
+            len(tensors[name].shape) > 1 and not isinstance(tensors[name].shape[0], int) for name in shares
+        )
         self._action_size = action_size
         self._fetch = [self._output, *self._recurrent.values()]
-        self._initial = {name: self._zeros(inputs, name) for name in self._recurrent}
+        self._initial = {name: self._zeros(tensors, name) for name in self._recurrent}
         self._state = dict(self._initial)
-        for name in inputs:
-            if name != self._input and name not in self._recurrent:
-                raise PolicyError(f"{path}: input '{name}' is given no value; list it under 'recurrent' in policy.yaml")
+        for name in tensors:
+            if name not in shares and name not in self._recurrent:
+                raise PolicyError(
+                    f"{path}: input '{name}' is given no value; list it under 'recurrent' or 'inputs' in policy.yaml"
+                )
         self.infer(np.zeros(observation_size, dtype=np.float32))
         self.reset()
 
@@ -90,6 +94,25 @@ class OnnxPolicy:
                 f"{self._path}: say which {what} is meant in policy.yaml; the file has {', '.join(tensors)}"
             )
         return free[0]
+
+    def _shape_of(self, tensor: onnxruntime.NodeArg, size: int) -> tuple[int, ...]:
+        """The shape of a tensor that takes so many numbers of one observation."""
+        if tensor.type != "tensor(float)":
+            raise PolicyError(f"{self._path}: input '{tensor.name}' is {tensor.type}, expected tensor(float)")
+        axes = list(tensor.shape)
+        if not 1 <= len(axes) <= 3:
+            raise PolicyError(
+                f"{self._path}: input '{tensor.name}' has {len(axes)} axes, expected (batch, observation)"
+            )
+        # One free axis at the front is the batch; a free one at the end takes what is left.
+        shape = [axis if isinstance(axis, int) else 1 for axis in axes]
+        if not isinstance(axes[-1], int) and size % math.prod(shape[:-1]) == 0:
+            shape[-1] = size // math.prod(shape[:-1])
+        if math.prod(shape) != size:
+            raise PolicyError(
+                f"{self._path}: input '{tensor.name}' takes {math.prod(shape)} numbers, but the observation has {size}"
+            )
+        return tuple(shape)
 
     def _zeros(self, inputs: Mapping[str, onnxruntime.NodeArg], name: str) -> Float32Array:
         shape = [axis if isinstance(axis, int) else 1 for axis in inputs[name].shape]
@@ -111,9 +134,11 @@ class OnnxPolicy:
         Raises:
             PolicyError: the observation has another width, or the network fails or gives the wrong number of values.
         """
-        if observation.shape != self._shape[-1:]:
-            raise PolicyError(f"{self._path}: an observation of shape {observation.shape}, expected {self._shape[-1:]}")
-        action, *state = self._run({self._input: observation.reshape(self._shape), **self._state})
+        if observation.shape != (self._observation_size,):
+            expected = (self._observation_size,)
+            raise PolicyError(f"{self._path}: an observation of shape {observation.shape}, expected {expected}")
+        feed = {name: observation[part].reshape(shape) for name, part, shape in self._parts}
+        action, *state = self._run({**feed, **self._state})
         if self._recurrent:
             self._state = dict(zip(self._recurrent, state, strict=True))
         if action.size != self._action_size:
@@ -137,14 +162,15 @@ class OnnxPolicy:
         """
         if self._recurrent:
             raise PolicyError(f"{self._path}: a recurrent network takes one observation after the other, not a batch")
-        width = self._shape[-1]
+        width = self._observation_size
         if observations.ndim != 2 or observations.shape[1] != width:
             raise PolicyError(f"{self._path}: observations of shape {observations.shape}, expected (batch, {width})")
         count = len(observations)
         if not self._batched:
             rows = [self.infer(row) for row in observations]
             return np.array(rows, dtype=np.float32).reshape(count, self._action_size)
-        (actions,) = self._run({self._input: observations.reshape(count, *self._shape[1:])})
+        feed = {name: observations[:, part].reshape(count, *shape[1:]) for name, part, shape in self._parts}
+        (actions,) = self._run(feed)
         if actions.size != count * self._action_size:
             raise PolicyError(
                 f"{self._path}: output '{self._output}' gives {actions.size} numbers for {count} observations, "

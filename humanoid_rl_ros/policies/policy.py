@@ -14,6 +14,14 @@ class Policy(Protocol):
         """The action for an observation [Shape (obs,) -> (act,)]."""
         ...
 
+    def infer_batch(self, observations: Float32Array) -> Float32Array:
+        """The actions for observations that have nothing to do with each other [Shape (b, obs) -> (b, act)].
+
+        Raises:
+            PolicyError: the network is recurrent.
+        """
+        ...
+
     def reset(self) -> None:
         """Forget the recurrent state."""
         ...

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from humanoid_rl_ros.core.arrays import Float32Array
 from humanoid_rl_ros.core.errors import PolicyError
@@ -13,6 +15,9 @@ from humanoid_rl_ros.core.errors import PolicyError
 
 class TorchScriptPolicy:
     """One TorchScript network; recurrent state it keeps in its own buffers is cleared by `reset`.
+
+    State is what a call changes. A file may hold state of whatever ran before it was saved, so it is set to zero, and
+    not to what is stored.
 
     Args:
         path: the archive.
@@ -31,17 +36,53 @@ class TorchScriptPolicy:
             self._module = torch.jit.load(str(path), map_location="cpu").eval()  # type: ignore[no-untyped-call]  # torch
         except (RuntimeError, ValueError, OSError) as error:
             raise PolicyError(f"{path}: not a TorchScript archive: {str(error).splitlines()[0]}") from None
-        self._initial = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
-        self.infer(np.zeros(observation_size, dtype=np.float32))
+        for name, values in (*self._module.named_parameters(), *self._module.named_buffers()):
+            if not torch.isfinite(values).all():
+                raise PolicyError(f"{path}: '{name}' holds NaN or Inf: broken weights")
+        before = {name: buffer.clone() for name, buffer in self._module.named_buffers()}
+        self._state: tuple[str, ...] = ()
+        for trial in (np.zeros(observation_size, dtype=np.float32), np.ones(observation_size, dtype=np.float32)):
+            self.infer(trial)
+        # A buffer that is replaced may come back in another shape.
+        self._state = tuple(
+            name
+            for name, buffer in self._module.named_buffers()
+            if buffer.shape != before[name].shape or not torch.equal(buffer, before[name])
+        )
         self.reset()
 
     def reset(self) -> None:
-        """Restore every buffer as it was stored, then call the module's ``reset_memory`` if it has one."""
+        """Set the state to zero, then call the module's ``reset_memory`` if it has one."""
         with torch.no_grad():
             for name, buffer in self._module.named_buffers():
-                buffer.copy_(self._initial[name])
+                if name in self._state:
+                    buffer.zero_()
         if hasattr(self._module, "reset_memory"):
             self._module.reset_memory()
+
+    def captured_state(self) -> dict[str, NDArray[Any]]:
+        """The state by buffer name."""
+        return {
+            name: buffer.detach().numpy().copy() for name, buffer in self._module.named_buffers() if name in self._state
+        }
+
+    def restore_state(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on from a `captured_state` of the same file."""
+        with torch.no_grad():
+            for name, buffer in self._module.named_buffers():
+                if name in state:
+                    buffer.resize_(state[name].shape)
+                    buffer.copy_(torch.from_numpy(state[name].copy()))
+
+    def infer_batch(self, observations: Float32Array) -> Float32Array:
+        """The actions for observations that have nothing to do with each other, one by one [(b, obs) -> (b, act)].
+
+        Raises:
+            PolicyError: the network is recurrent, or as of `infer`.
+        """
+        if self._state or hasattr(self._module, "reset_memory"):
+            raise PolicyError(f"{self._path}: a recurrent network takes one observation after the other, not a batch")
+        return np.array([self.infer(row) for row in observations], dtype=np.float32).reshape(-1, self._action_size)
 
     def infer(self, observation: Float32Array) -> Float32Array:
         """The action for an observation [Shape (obs,) -> (act,)].

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from humanoid_rl_ros.core.errors import StateError
-from humanoid_rl_ros.core.pairing import ImuSample, JointSample, StatePairing
+from humanoid_rl_ros.core.pairing import ImuSample, JointSample, StatePairing, VelocitySample
 
 Refuses = Callable[..., AbstractContextManager[None]]
 
@@ -32,7 +32,7 @@ def lockstep() -> StatePairing:
 
 def test_a_state_carries_every_quantity_and_the_stamp_of_the_joints() -> None:
     pairing = robot()
-    pairing.base_linear_velocity = np.array([1.0, 2.0, 3.0])
+    pairing.add_velocity(VelocitySample(3, np.array([1.0, 2.0, 3.0])))
     pairing.add_imu(imu(5, 7.0))
     state = pairing.add_joints(joints(9, 1.0))
     assert state is not None

@@ -21,6 +21,7 @@ from humanoid_rl_ros.learning.export import export_policy  # noqa: E402
 from humanoid_rl_ros.learning.networks import ACTIVATIONS, ActorNetwork, mlp  # noqa: E402
 from humanoid_rl_ros.policies.bundle import PolicyBundle  # noqa: E402
 from humanoid_rl_ros.policies.bundle_file import load_bundle  # noqa: E402
+from humanoid_rl_ros.policies.signature import SIGNATURE, sign  # noqa: E402
 
 Refuses = Callable[..., AbstractContextManager[None]]
 OBSERVED, DRIVEN = 17, 2
@@ -161,6 +162,14 @@ def test_a_changed_file_is_refused_by_its_digest(contract: PolicyBundle, tmp_pat
     bundle.weights.path.write_bytes(content)
     with refuses(ConfigError, "policy.onnx", "digest", "changed"):
         load_bundle(tmp_path).load_network()
+
+
+def test_a_signed_policy_is_replaced_by_one_that_is_not(contract: PolicyBundle, tmp_path: Path) -> None:
+    before = export_policy(_network(), contract, tmp_path / "out", samples=10)
+    sign(tmp_path / "out", before.files())
+    after = export_policy(_network(gain=2.0), contract, tmp_path / "out", samples=10)
+    assert after.weights.sha256 != before.weights.sha256
+    assert not (tmp_path / "out" / SIGNATURE).exists()
 
 
 @pytest.mark.parametrize("tensor", ["mean", "std", "lower", "layer_0.weight", "layer_1.bias", "layer_3.bias", "centre"])

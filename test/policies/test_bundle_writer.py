@@ -19,6 +19,7 @@ from humanoid_rl_ros.core.action import KINDS, LAST_ACTIONS, ActionSpec
 from humanoid_rl_ros.core.command import CommandSpec
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.gait import WHEN_STANDING, GaitSpec
+from humanoid_rl_ros.core.observation import ObservationBuilder
 from humanoid_rl_ros.core.observation_spec import (
     FIRST_FILLS,
     LAYOUTS,
@@ -31,6 +32,7 @@ from humanoid_rl_ros.core.observation_spec import (
 from humanoid_rl_ros.policies.bundle import DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
 from humanoid_rl_ros.policies.bundle_file import load_bundle
 from humanoid_rl_ros.policies.bundle_writer import dump_bundle
+from humanoid_rl_ros.policies.normaliser import NormaliserSpec
 
 Refuses = Callable[..., AbstractContextManager[None]]
 WriteYaml = Callable[[object], Path]
@@ -159,15 +161,23 @@ gaits = st.builds(
     not_negative,
 )
 commands = st.builds(CommandSpec, pairs, pairs, pairs, not_negative, st.tuples(limit, limit, limit))
-weights = st.builds(
-    WeightsSpec,
-    st.sampled_from(["policy.onnx", "nets/of: day 1.pt", "null"]).map(Path),
-    st.text("0123456789abcdef", max_size=8),
-    st.lists(st.sampled_from(["a.data", "1", "b, c"]).map(Path), unique=True).map(tuple),
-    st.text(max_size=4),
-    st.text(max_size=4),
-    st.dictionaries(names, names, max_size=2),
-)
+texts = st.dictionaries(names, names, max_size=2)
+
+
+@st.composite
+def weights(draw: Draw, size: int) -> WeightsSpec:
+    parts = draw(st.lists(names, unique=True, max_size=min(size, 3)))
+    numbers = many(finite, size), many(positive, size)
+    return WeightsSpec(
+        path=draw(st.sampled_from(["policy.onnx", "nets/of: day 1.pt", "null"]).map(Path)),
+        sha256=draw(st.text("0123456789abcdef", max_size=8)),
+        external_data=draw(st.lists(st.sampled_from(["a.data", "1", "b, c"]).map(Path), unique=True).map(tuple)),
+        input_name="" if parts else draw(st.text(max_size=4)),
+        output_name=draw(st.text(max_size=4)),
+        inputs=dict.fromkeys(parts[1:], 1) | {name: size - len(parts) + 1 for name in parts[:1]},
+        recurrent=draw(texts),
+        normaliser=draw(st.one_of(st.none(), st.builds(NormaliserSpec, *numbers, limit))) if size else None,
+    )
 
 
 @st.composite
@@ -217,17 +227,21 @@ def bundles(draw: Draw) -> PolicyBundle:
     poses = {name: joint.default_position for name, joint in driven.items()}
     gait, clamped = draw(st.one_of(st.none(), gaits)), draw(st.booleans())
     period = draw(st.floats(1e-3, 1.0))
+    observation = draw(observations(poses, pool, gait))
+    n_phases = len(gait.phases) if gait else 0
+    size = ObservationBuilder(observation, observation.joints, n_actions=len(driven), n_phases=n_phases).size
     return PolicyBundle(
         name=draw(st.text()),
         robot=draw(st.text()),
-        weights=draw(weights),
+        weights=draw(weights(size)),
         joints=driven,
-        observation=draw(observations(poses, pool, gait)),
+        observation=observation,
         action=draw(actions(poses, clamped)),
         control_period=period,
         pd_rate=draw(st.floats(1.0, 1e6)) / period,
         held={name: draw(st.builds(HeldJoint, finite, not_negative, not_negative, limit)) for name in still},
         hold_remaining=draw(st.booleans()),
+        target_low_pass=draw(share),
         effort_low_pass=draw(share),
         soft_effort_limit=draw(share),
         clamp_target_to_joint_limits=clamped,
@@ -237,6 +251,7 @@ def bundles(draw: Draw) -> PolicyBundle:
         entry_blend=draw(not_negative),
         origin=draw(st.text()),
         licence=draw(st.text()),
+        inferred=draw(texts),
     )
 
 

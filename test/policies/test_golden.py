@@ -43,7 +43,7 @@ def test_a_published_policy_sees_says_and_wants_what_it_did(name: str, tmp_path:
     recorded, joints = _recording(name)
     bundle = _bundle(name, tmp_path, joints)
     robot = _robot(name, joints, bundle.imu)
-    assert require_contract(bundle, robot, has_base_linear_velocity=True) == []
+    require_contract(bundle, robot, base_velocity="ground_truth")
     behaviour = PolicyBehaviour(bundle, robot, bundle.load_network())
     period_ns = round(bundle.control_period * 1e9)
     assert len(recorded["q"]) * period_ns == 10**9  # the recordings last one second

@@ -102,6 +102,46 @@ def test_the_trial_run_leaves_no_state(tmp_path: Path) -> None:
     assert _infer(_load(path, output_name="act", recurrent={"h_in": "h_out"}), 0.0, 0.0, 0.0) == [1.0, 1.0]
 
 
+def _in_parts(path: Path, second: list[Any]) -> Path:
+    """action = first · w[:1] + second · w[1:], with the observation in two tensors."""
+    nodes = [
+        _node("Reshape", ["second", "flat"], ["s"]),
+        _node("Concat", ["first", "s"], ["obs"]),
+        _node("MatMul", ["obs", "w"], ["act"]),
+    ]
+    nodes[1].attribute.append(onnx.helper.make_attribute("axis", 1))
+    path = _save(path, nodes, {"first": ["batch", 1], "second": second}, {"act": None})
+    model = onnx.load(str(path))
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([-1, 2]), "flat"))
+    onnx.save(model, str(path))
+    return path
+
+
+@pytest.mark.parametrize("second", [["batch", 2], ["batch", 2, 1], [1, 1, 2]])
+def test_an_observation_in_several_tensors_is_shared_out_in_its_order(second: list[Any], tmp_path: Path) -> None:
+    policy = _load(_in_parts(tmp_path / "a.onnx", second), inputs={"first": 1, "second": 2})
+    assert _infer(policy, 1.0, 10.0, 100.0) == [301.0, 420.0]
+    rows = np.array([[1.0, 1.0, 0.0], [0.0, 10.0, 0.0], [0.0, 0.0, 1.0]], dtype=np.float32)
+    assert policy.infer_batch(rows).tolist() == [[1.0, 2.0], [0.0, 20.0], [3.0, 4.0]]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"first": 2, "second": 1}, ["'first'", "takes 1", "has 2"]),
+        ({"first": 3}, ["'first'", "takes 1", "has 3"]),
+        ({"first": 1, "secnd": 2}, ["no input named 'secnd'", "did you mean 'second'?"]),
+        ({}, ["input", "first, second"]),
+    ],
+)
+def test_parts_that_are_not_the_tensors_are_refused(
+    inputs: dict[str, int], words: list[str], tmp_path: Path, refuses: Refuses
+) -> None:
+    path = _in_parts(tmp_path / "a.onnx", ["batch", 2])
+    with refuses(PolicyError, str(path), *words):
+        _load(path, inputs=inputs)
+
+
 def test_external_data_beside_the_file_is_found(tmp_path: Path) -> None:
     path = _linear(tmp_path / "a.onnx")
     model = onnx.load(str(path))

@@ -104,6 +104,19 @@ def test_state_in_buffers_is_carried_and_cleared(module: type[InPlace], tmp_path
     assert policy.infer(OBSERVATION)[0] == 11.0
 
 
+def test_state_of_whatever_ran_before_it_was_saved_is_forgotten(tmp_path: Path) -> None:
+    policy = _load(_save(InPlace(stored=5.0), tmp_path / "a.pt"))
+    assert policy.infer(OBSERVATION)[0] == 11.0  # and the normaliser's mean, which no call changes, stays
+
+
+def test_a_batch_is_answered_row_by_row_and_of_a_recurrent_network_refused(tmp_path: Path, refuses: Refuses) -> None:
+    rows = np.array([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]], dtype=np.float32)
+    assert _load(_save(Sum(), tmp_path / "a.pt")).infer_batch(rows).tolist() == [[9.0, 3.0], [3.0, 1.0]]
+    for module in (InPlace(), WithReset()):
+        with refuses(PolicyError, "b.pt", "recurrent"):
+            _load(_save(module, tmp_path / "b.pt")).infer_batch(rows)
+
+
 def test_a_reset_of_its_own_has_the_last_word(tmp_path: Path) -> None:
     policy = _load(_save(WithReset(stored=5.0), tmp_path / "a.pt"))  # exported after a run
     policy.reset()
