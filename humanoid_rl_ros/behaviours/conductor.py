@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from humanoid_rl_ros.behaviours.hand_over import HandOver
 from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
+from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.errors import PolicyError
 from humanoid_rl_ros.core.state import JointEffort, RobotState, VelocityCommand
 
 
@@ -53,15 +56,51 @@ class Conductor:
         self.policy, self.get_up = policy, get_up
         self.goal = Goal()
         self._resume_blend = resume_blend
-        self._period_ns = round(policy.bundle.control_period * 1e9)
         self._shown_ns: int | None = None
+        self._leaving: tuple[PolicyBehaviour, float] | None = None
+        self._hand_over: HandOver | None = None
+        self.target_position: FloatArray | None = None
+        """What the last effort is to reach [rad; Shape (n,)]; None where a policy says efforts itself."""
 
     def leave(self) -> None:
         """Whatever comes next is entered afresh."""
         self._shown_ns = None
+        self._leaving = self._hand_over = None
         for behaviour in (self.policy, self.get_up):
             if behaviour is not None:
                 behaviour.leave()
+
+    def switch(self, policy: PolicyBehaviour, *, blend: float) -> None:
+        """Run another policy from now on.
+
+        Args:
+            policy: entered afresh.
+            blend: time in which it takes over from one that is running [s].
+
+        Raises:
+            PolicyError: it would have to take over from what it cannot take over from, or without a blend; nothing
+                has changed then.
+        """
+        running = self.goal.task is not Task.STAND_BY
+        if policy is self.policy:
+            raise PolicyError("it runs already" if running else "it is chosen already")
+        if running and not (self.goal.task is Task.POLICY and self.goal.follows_velocity):
+            raise PolicyError("the robot is on its way up; wait until it walks, or disarm it")
+        if running and self._hands_over:
+            raise PolicyError("one policy is just taking over from another; wait")
+        if running and blend <= 0.0:
+            raise PolicyError("without a blend only while the safety monitor lets nothing pass; disarm it")
+        policy.leave()
+        if running and self.policy.entered:
+            self._leaving = self.policy, blend
+        else:
+            self.policy.leave()
+            self._shown_ns = None
+        self.policy = policy
+
+    @property
+    def _hands_over(self) -> bool:
+        return self._leaving is not None or self._hand_over is not None
 
     def follow(self, goal: Goal) -> bool:
         """Do this from now on; whether what was done before goes on."""
@@ -83,7 +122,8 @@ class Conductor:
             return self.get_up
         if self.goal.task is Task.POLICY:
             return self.policy
-        if self._shown_ns is not None and abs(state.stamp_ns - self._shown_ns) < self._period_ns:
+        period_ns = round(self.policy.bundle.control_period * 1e9)
+        if self._shown_ns is not None and abs(state.stamp_ns - self._shown_ns) < period_ns:
             return None
         self._shown_ns = state.stamp_ns
         return self.policy
@@ -101,10 +141,21 @@ class Conductor:
         """
         goal = self.goal
         enters = goal.task is Task.STAND_BY or not behaviour.entered
-        if enters:
+        if self._leaving is not None:
+            leaving, blend = self._leaving
+            self._hand_over, self._leaving = HandOver(leaving, state.stamp_ns, blend), None
+            behaviour.enter(state, blend=0.0)  # the blend is that of the efforts
+            enters = False  # it goes on as the one before
+        elif enters:
             behaviour.enter(state, blend=self._resume_blend if goal.resumes else None)
         # A policy that was running already answers the first state in which it may follow as it answered the one
         # before: in lock-step it may have done so before it heard.
         if goal.task is Task.POLICY and not (goal.follows_velocity and (enters or state.stamp_ns > goal.since_ns)):
             command = VelocityCommand()
-        return behaviour.update(state, command)
+        effort = behaviour.update(state, command)
+        self.target_position = behaviour.target_position
+        if self._hand_over is None or self._hand_over.over(state.stamp_ns):
+            self._hand_over = None
+            return effort
+        effort, self.target_position = self._hand_over.mix(behaviour, effort, state, command)
+        return effort

@@ -9,7 +9,7 @@ import numpy as np
 from humanoid_rl_ros.core.action import ActionProcessor, ActionSpec
 from humanoid_rl_ros.core.arrays import Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.command import CommandFilter
-from humanoid_rl_ros.core.controller import EntryBlend, PDController, PDGains
+from humanoid_rl_ros.core.controller import EntryBlend, PDController, PDGains, TargetFilter
 from humanoid_rl_ros.core.errors import HumanoidError, StateError
 from humanoid_rl_ros.core.gait import GaitClock
 from humanoid_rl_ros.core.joints import indices_of
@@ -66,6 +66,7 @@ class PolicyBehaviour:
         self._action = ActionProcessor(_bound_action(bundle, robot, self._driven))
         self._pose, gains = pose_and_gains(bundle, robot)
         self._pd = PDController(gains, robot.joint_names)
+        self._filter = TargetFilter(bundle.target_low_pass)
         self._zero_effort = np.zeros(robot.n_joints)
         self._blend = EntryBlend(bundle.entry_blend if entry_blend is None else entry_blend)
         self._entered = False
@@ -98,6 +99,7 @@ class PolicyBehaviour:
         self._action.reset()
         self._command.reset()
         self._pd.reset()
+        self._filter.reset()
         if self._gait is not None:
             self._gait.reset()
         self._blend.enter(state, blend)
@@ -105,6 +107,13 @@ class PolicyBehaviour:
         self._previous_ns = None
         self.last_step = self.last_target = None
         self._entered = True
+
+    @property
+    def target_position(self) -> FloatArray | None:
+        """What the last effort is to reach [rad; Shape (n,)]; None of a policy that says efforts itself."""
+        if self.last_target is None or self.bundle.action.kind == "effort":
+            return None
+        return self.last_target.position
 
     @property
     def entered(self) -> bool:
@@ -147,7 +156,7 @@ class PolicyBehaviour:
         if self.last_step is None or state.stamp_ns >= self._due_ns - min(interval_ns, self._period_ns) // 2:
             self._step(state, command)
         assert self.last_step is not None
-        self.last_target = self._blend.apply(self.last_step.target, state.stamp_ns)
+        self.last_target = self._blend.apply(self._filter.apply(self.last_step.target), state.stamp_ns)
         return JointEffort(state.stamp_ns, self._pd.effort(self.last_target, state))
 
     def _step(self, state: RobotState, command: VelocityCommand) -> None:

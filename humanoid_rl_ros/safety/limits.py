@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,8 @@ from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError
 
 FORMAT = 1
+FLOOD_MARGIN = 2.0
+"""Of the rate that a source is meant to have, before it is a flood."""
 
 
 def _limit(default: float | int, most: float, least: float = 0.0) -> Any:
@@ -164,6 +166,10 @@ class SafetyLimits:
             raise ConfigError(
                 f"safety: 'verify_time' must be below 'verify_limit' {self.verify_limit:g}, found {self.verify_time:g}"
             )
+
+    def for_states_at(self, rate: float) -> SafetyLimits:
+        """The same for a source that is meant to send states at this rate [Hz], and no flood before `FLOOD_MARGIN`."""
+        return replace(self, flood_rate=max(self.flood_rate, FLOOD_MARGIN * rate))
 
 
 def _check(name: str, value: float, least: float, most: float) -> None:

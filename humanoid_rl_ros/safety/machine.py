@@ -36,6 +36,9 @@ class SafetyMachine:
         record_due: why the events should be kept for people to read, or empty; whoever keeps them empties it.
     """
 
+    NOT_STATE = frozenset({"_ring"})
+    """What is told to people and decides nothing."""
+
     def __init__(self, robot: RobotSpec, limits: SafetyLimits) -> None:
         self._robot = robot
         self._limits = limits
@@ -57,6 +60,9 @@ class SafetyMachine:
         self._counts: Counter[str] = Counter()
         self._direction: FallDirection | None = None
         self._tries = 0
+        # Whether a state came since it is known to lie: that state, and no message that chances to come before it, is
+        # the first that the get-up behaviour answers. In lock-step every run is then the same.
+        self._rested = False
         self.record_due = ""
         self.changes = 0
 
@@ -145,7 +151,7 @@ class SafetyMachine:
                 self._lie_down(now_ns)
         elif not blind and rate > _MOVES_AGAIN * limits.fallen_rate:
             self._go(now_ns, SafetyState.FALLING, "moves", f"the base turns at {rate:.2f} rad/s again")
-        elif not blind and self._external is None and limits.recover and self._can_get_up:
+        elif self._rested and not blind and self._external is None and limits.recover and self._can_get_up:
             self._tries += 1
             self._enter(now_ns, SafetyState.RECOVERING, "fallen", f"lies {self._side}, try {self._tries}")
 

@@ -40,6 +40,7 @@ class SafetyMonitor(SafetyMachine):
         """
         repeated = self._state is not None and state.stamp_ns == self._state.stamp_ns
         self._state = state
+        self._rested = self.state is SafetyState.FALLEN
         if self._restarted:
             # The clock began anew: what was heard before counts as heard now, and has one time-out to be heard again.
             self._restarted = False

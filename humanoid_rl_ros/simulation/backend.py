@@ -101,4 +101,4 @@ class SimulationBackend(Protocol):
         """The last state, again."""
 
     def ground_truth(self) -> GroundTruth:
-        """Pose, velocity and foot loads at the instant of the last state."""
+        """Pose, velocity and foot loads at the instant of the last state; of a robot that is held the loads are 0."""

@@ -11,8 +11,8 @@ from humanoid_rl_ros.simulation.model_file import mujoco
 def find_imu(model: mujoco.MjModel, robot_body: int, wanted: str | None, path: Path, notes: list[str]) -> str:
     """The site or body the IMU sits on.
 
-    A site or body that a gyroscope or an orientation sensor of the model sits on; else one with ``imu`` in its name,
-    the nearest to the root; else the root body.
+    A site or body that a gyroscope or an orientation sensor of the model sits on; else one with ``imu`` in its name;
+    of several the nearest to the root, whose frame policies are trained in; else the root body.
 
     Args:
         model: as its author made it.
@@ -42,11 +42,15 @@ def find_imu(model: mujoco.MjModel, robot_body: int, wanted: str | None, path: P
                 f"model {path}: no site or body '{wanted}' for the IMU; {did_you_mean(wanted, [*sites, *bodies])}"
             )
         return wanted
-    sensed = _sensed(model)
-    for name in sensed:
-        if name in sites or name in bodies:
-            notes.append(f"IMU: '{name}', where the model has a gyroscope or an orientation sensor")
-            return name
+    for sensor in (mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_FRAMEQUAT):  # the gyroscope decides
+        places = bodies | sites
+        sensed = [name for name in _sensed(model, sensor) if name in places]
+        if sensed:
+            best = min(sensed, key=lambda name: _depth(model, places[name]))
+            others = [name for name in dict.fromkeys(sensed) if name != best]
+            more = f"; others: {', '.join(others)}" if others else ""
+            notes.append(f"IMU: '{best}', where the model has a gyroscope or an orientation sensor{more}")
+            return best
     for group, kind in ((sites, "site"), (bodies, "body")):
         named = [name for name in group if "imu" in name.lower()]
         if named:
@@ -57,19 +61,13 @@ def find_imu(model: mujoco.MjModel, robot_body: int, wanted: str | None, path: P
     return ""
 
 
-def _sensed(model: mujoco.MjModel) -> list[str]:
-    kinds = (mujoco.mjtSensor.mjSENS_GYRO, mujoco.mjtSensor.mjSENS_FRAMEQUAT)  # the gyroscope decides where both are
-    names = []
-    for kind in kinds:
-        for sensor in range(model.nsensor):
-            if model.sensor_type[sensor] == kind:
-                names.append(
-                    str(
-                        mujoco.mj_id2name(model, int(model.sensor_objtype[sensor]), int(model.sensor_objid[sensor]))
-                        or ""
-                    )
-                )
-    return names
+def _sensed(model: mujoco.MjModel, kind: int) -> list[str]:
+    """Where the model has sensors of a kind."""
+    return [
+        str(mujoco.mj_id2name(model, int(model.sensor_objtype[s]), int(model.sensor_objid[s])) or "")
+        for s in range(model.nsensor)
+        if model.sensor_type[s] == kind
+    ]
 
 
 def _depth(model: mujoco.MjModel, body: int) -> int:

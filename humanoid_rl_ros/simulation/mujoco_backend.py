@@ -62,6 +62,9 @@ class MujocoBackend:
         self.data = mujoco.MjData(self.model)
         self.layout = layout(self.model, robot)
         self._feet = find_feet(self.model, self.layout)
+        # One more element each: the geom of a contact that has none, which is -1.
+        self._foot_place = np.append(self._feet.of_geom, -1) + 1
+        self._fixed = np.append(self.model.body_weldid[self.model.geom_bodyid] == 0, False)
         initial = (
             robot.default_position if initial_position is None else self._checked(initial_position, "initial position")
         )
@@ -71,6 +74,7 @@ class MujocoBackend:
         self._qpos, self._qvel, self._sensors = self.data.qpos, self.data.qvel, self.data.sensordata
         self._position_at, self._velocity_at = _run(self.layout.qpos), _run(self.layout.dof)
         self._periods = 0
+        self._held = True
         self._state = self.reset()
 
     @property
@@ -83,6 +87,12 @@ class MujocoBackend:
         """The bodies whose load `ground_truth` gives, in its order."""
         return self._feet.names
 
+    @property
+    def has_feet(self) -> bool:
+        """Whether joints are between the root and every body that it stands on; what lies on its root has no feet."""
+        welds = self.model.body_weldid
+        return bool(len(self._feet.bodies)) and welds[self.layout.root_body] not in welds[self._feet.bodies]
+
     def reset(self, rng: np.random.Generator | None = None) -> RobotState:
         """See `SimulationBackend.reset`; the accelerometer reads as if the robot were held."""
         mujoco.mj_resetData(self.model, self.data)
@@ -90,6 +100,7 @@ class MujocoBackend:
         if rng is not None:
             self._perturb(rng)
         self._periods = 0
+        self._held = True
         mujoco.mj_forward(self.model, self.data)
         self._lie_still()
         return self._measured()
@@ -101,6 +112,7 @@ class MujocoBackend:
         physics step: an acceleration exists only once forces do.
         """
         self._ctrl[:] = self._checked(effort, "effort")
+        self._held = False
         # mj_step is mj_step1 then mj_step2. Begun at its second half, the cycle ends with positions, velocities and
         # sensors of the new state, which mj_step would leave one step behind.
         mujoco.mj_step2(self.model, self.data)
@@ -115,6 +127,7 @@ class MujocoBackend:
 
     def hold(self) -> RobotState:
         """See `SimulationBackend.hold`."""
+        self._held = True
         self._qvel[:] = 0.0
         mujoco.mj_step1(self.model, self.data)
         self._lie_still()
@@ -136,7 +149,10 @@ class MujocoBackend:
         mujoco.mj_forward(self.model, self.data)
 
     def ground_truth(self) -> GroundTruth:
-        """Pose, velocity and foot loads at the instant of the last state, under the last effort."""
+        """Pose, velocity and foot loads at the instant of the last state, under the last effort.
+
+        Whoever holds the robot bears it: until the first step, and after `hold`, the loads are 0.
+        """
         root, dof = self.layout.root_qpos, self.layout.root_dof
         rotation = np.empty(9)
         mujoco.mju_quat2Mat(rotation, self._qpos[root + 3 : root + 7])
@@ -153,28 +169,23 @@ class MujocoBackend:
 
     def _foot_loads(self) -> FloatArray:
         """Vertical force of the ground on each foot [N; Shape (f,)]."""
+        if self._held:
+            return np.zeros(len(self._feet.names))
         # The forces of these contacts have not been solved for yet; solving must not change what is measured.
         sensors = self._sensors.copy()
         mujoco.mj_forwardSkip(self.model, self.data, mujoco.mjtStage.mjSTAGE_VEL, 1)
-        loads = np.zeros(len(self._feet.names))
-        force = np.empty(6)
-        geoms = self.data.contact.geom
-        for i in range(self.data.ncon):
-            first, second = int(geoms[i, 0]), int(geoms[i, 1])
-            if first < 0 or second < 0:
-                continue
-            foot, sign = (
-                (int(self._feet.of_geom[second]), 1.0) if self._fixed(first) else (int(self._feet.of_geom[first]), -1.0)
-            )
-            if foot >= 0 and (self._fixed(first) or self._fixed(second)):
-                mujoco.mj_contactForce(self.model, self.data, i, force)
-                # Columns of the transposed frame are its axes; the force is that on the second geom.
-                loads[foot] += sign * float(self.data.contact.frame[i].reshape(3, 3)[:, 2] @ force[:3])
         self._sensors[:] = sensors
-        return loads
-
-    def _fixed(self, geom: int) -> bool:
-        return bool(self.model.body_weldid[self.model.geom_bodyid[geom]] == 0)
+        contact = self.data.contact
+        first, second = contact.geom.T
+        force = np.zeros((len(first), 6))
+        for i, row in enumerate(force):
+            mujoco.mj_contactForce(self.model, self.data, i, row)
+        # Rows of a contact's frame are its axes; the force is that on the second geom.
+        vertical = np.einsum("ij,ij->i", contact.frame[:, 2::3], force[:, :3])
+        places = len(self._feet.names) + 1
+        loads = np.bincount(self._foot_place[second], vertical * self._fixed[first], places)
+        loads -= np.bincount(self._foot_place[first], vertical * self._fixed[second], places)
+        return np.asarray(loads[1:])
 
     def _perturb(self, rng: np.random.Generator) -> None:
         place = self.layout

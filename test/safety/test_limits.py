@@ -238,3 +238,10 @@ def test_the_format_is_told(tmp_path: Path, refuses: Refuses) -> None:
     file = write(tmp_path, "format: 2\n")
     with refuses(ConfigError, f"{file}: safety format 2 is not known; this version reads format 1"):
         load_safety_limits(file)
+
+
+def test_a_source_that_is_meant_to_be_fast_is_no_flood_before_twice_its_rate() -> None:
+    limits = SafetyLimits(flood_rate=1200.0)
+    assert limits.for_states_at(0.0) == limits
+    assert limits.for_states_at(500.0) == limits
+    assert limits.for_states_at(2000.0).flood_rate == 4000.0

@@ -52,6 +52,23 @@ def test_it_lies_is_classified_gets_up_stands_and_walks_on(side: FallDirection) 
     assert (status.counters.falls, status.counters.recoveries, status.counters.armings) == (1, 1, 1)
 
 
+@pytest.mark.parametrize("late", [False, True])
+def test_the_first_state_it_is_got_up_from_does_not_hang_on_when_the_policy_is_heard(late: bool) -> None:
+    robot = MonitoredRobot().armed().fallen()
+    robot.answers = False
+    since = None
+    while robot.monitor.state is not S.RECOVERING:
+        if not late:
+            robot.monitor.heartbeat(robot.ms * MS, can_get_up=True)  # of the state before
+            assert robot.monitor.state is not S.RECOVERING  # that one was answered with damping
+        lay = robot.monitor.state is S.FALLEN
+        robot.step()
+        if late:
+            robot.monitor.heartbeat(robot.ms * MS - 1, can_get_up=True)
+        since = robot.ms if lay and since is None else since
+    assert robot.monitor.status.since_ns == robot.ms * MS == since * MS
+
+
 def test_the_tilt_does_not_stop_what_gets_the_robot_up_and_every_other_rule_does() -> None:
     robot = MonitoredRobot().armed().fallen()
     robot.until(S.RECOVERING)

@@ -271,3 +271,17 @@ def test_the_gyroscope_decides_where_the_imu_is(tmp_path: Path) -> None:
     assert describe_text(tmp_path, text, "r.xml").robot.imu.attachment == "box"
     assert describe(tmp_path / "r.xml", imu="a", name="other").robot.imu.attachment == "a"
     assert describe(tmp_path / "r.xml", name="other").robot.name == "other"
+
+
+def test_of_several_gyroscopes_the_nearest_to_the_root_is_the_imu(tmp_path: Path) -> None:
+    model = tmp_path / "two.xml"
+    model.write_text(
+        '<mujoco><worldbody><geom type="plane" size="5 5 1"/><body name="pelvis" pos="0 0 0.5"><freejoint/>'
+        '<geom type="sphere" size="0.1" mass="3"/><site name="low"/>'
+        '<body name="torso" pos="0 0 0.3"><joint name="waist" axis="0 0 1" range="-1 1" actuatorfrcrange="-9 9"/>'
+        '<geom type="sphere" size="0.1" mass="1"/><site name="high"/></body></body></worldbody>'
+        '<sensor><gyro site="high"/><gyro site="low"/><framequat objtype="site" objname="high"/></sensor></mujoco>'
+    )
+    found = describe(model)
+    assert found.robot.imu.attachment == "low"
+    assert any("'low'" in note and "others: high" in note for note in found.notes)

@@ -12,11 +12,15 @@ import pytest
 from humanoid_rl_ros.core.errors import ConfigError, ModelError, StateError
 from humanoid_rl_ros.core.robot import ImuSpec, RobotSpec, load_robot
 from humanoid_rl_ros.core.rotations import projected_gravity, rotate_inverse
+from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.simulation.backend import SimulationBackend
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "robots"
 GRAVITY = 9.81
+TORSO = """<mujoco><worldbody><body name="torso" pos="0 0 1"><freejoint/><geom type="box" size="0.2 0.2 0.2"/>
+<body name="arm" pos="0 0 0.5"><joint name="arm_joint" axis="0 1 0" range="-1 1"/><geom type="sphere" size="0.05"/>
+</body></body></worldbody><actuator><motor joint="arm_joint" ctrlrange="-5 5"/></actuator></mujoco>"""
 
 
 @pytest.fixture(scope="module")
@@ -167,6 +171,45 @@ def test_feet_carry_the_weight_at_rest(backend: MujocoBackend) -> None:
     assert [foot.name for foot in truth.feet] == list(backend.foot_names)
     throw_up(backend, 1.0)
     assert all(foot.force == 0.0 for foot in backend.ground_truth().feet)
+
+
+def test_feet_bear_nothing_in_free_fall_and_while_somebody_holds_the_robot(backend: MujocoBackend) -> None:
+    def loads() -> list[float]:
+        return [foot.force for foot in backend.ground_truth().feet]
+
+    assert loads() == [0.0, 0.0]
+    hold_pose(backend, 1.0)
+    assert min(loads()) > 50.0
+    backend.hold()
+    assert loads() == [0.0, 0.0]
+    backend.step(np.zeros(backend.robot.n_joints))
+    assert min(loads()) > 0.0
+    throw_up(backend, 1.0)
+    for _ in range(100):
+        backend.step(np.zeros(backend.robot.n_joints))
+        assert loads() == [0.0, 0.0]
+
+
+def test_the_change_of_momentum_is_what_the_feet_bear_less_the_weight(backend: MujocoBackend) -> None:
+    """Newton, dp/dt = ΣN − mg, while the robot lands from 5 cm on stiff legs."""
+    throw_up(backend, 0.05)
+    robot, state, largest = backend.robot, backend.step(np.zeros(backend.robot.n_joints)), 0.0
+    for _ in range(150):
+        effort = robot.kp * (robot.default_position - state.joint_position) - robot.kd * state.joint_velocity
+        before = momentum(backend)[2]
+        backend.data.ctrl[:] = effort  # the force is that under the effort of the step to come
+        force = sum(foot.force for foot in backend.ground_truth().feet)
+        state = backend.step(effort)
+        change = (momentum(backend)[2] - before) / 0.002
+        largest = max(largest, force)
+        assert force - total_mass(backend) * GRAVITY == pytest.approx(change, rel=0.05, abs=15.0)
+    assert largest > 2.0 * total_mass(backend) * GRAVITY
+
+
+def test_what_lies_on_its_root_has_no_feet(backend: MujocoBackend, tmp_path: Path) -> None:
+    assert backend.has_feet
+    (tmp_path / "torso.xml").write_text(TORSO)
+    assert not MujocoBackend(find_robot(str(tmp_path / "torso.xml"))).has_feet
 
 
 def test_a_symmetric_robot_stays_symmetric(backend: MujocoBackend) -> None:
