@@ -10,10 +10,11 @@ from pathlib import Path
 
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.core.robot import RobotSpec, load_robot
-from humanoid_rl_ros.policies.bundle import FILE_NAME, PolicyBundle
+from humanoid_rl_ros.policies.bundle import FILE_NAME, ROBOT_FILES, PolicyBundle
 from humanoid_rl_ros.policies.bundle_file import load_bundle
 
 PACKAGE = "humanoid_rl_ros"
+DEFAULT_ROBOT = "reference"
 GET_UP = "get_up"
 """How the names of policies begin that get a robot up."""
 
@@ -87,6 +88,8 @@ def find_policy(name: str) -> PolicyBundle:
     if not name:
         raise ConfigError(f"no policy is given; name one of {', '.join(policy_names())}, or a folder with {FILE_NAME}")
     path = Path(name).expanduser()
+    if path.suffix in (".onnx", ".pt", ".pth", ".zip") and path.is_file():
+        raise ConfigError(f"{path}: weights, and no bundle yet; make one of them: humanoid_rl policy import")
     if path.exists():
         return load_bundle(path)
     if name not in policy_names():
@@ -108,6 +111,30 @@ def default_policy(robot: RobotSpec) -> str:
             "humanoid_rl policy stand"
         )
     return min(fitting, key=lambda name: (not name.startswith("walk"), name))
+
+
+def robot_of(bundle: PolicyBundle) -> str:
+    """The robot that a bundle is for, as `find_robot` takes it.
+
+    That is a robot file in its folder (`ROBOT_FILES`), or the shipped robot that it names, or else the shipped one
+    whose joints are those that it drives and holds.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for name in ROBOT_FILES:
+        if (bundle.folder / name).is_file():
+            return str(bundle.folder / name)
+    for name in robot_names():
+        if bundle.robot in (name, find_robot(name).name):
+            return name
+    for name in robot_names():
+        if {*bundle.joints, *bundle.held} == set(find_robot(name).joint_names):
+            return name
+    of = f"is of robot '{bundle.robot}', which is not shipped" if bundle.robot else "says no robot"
+    raise ConfigError(
+        f"policy '{bundle.name}' {of}; name one with --robot, or put {ROBOT_FILES[0]} beside its policy.yaml"
+    )
 
 
 def default_get_up(robot: RobotSpec) -> str:

@@ -51,10 +51,7 @@ class ControlLoop:
         if conductor.goal.task is Task.STAND_BY:
             monitor.heartbeat(now_ns, can_get_up=conductor.get_up is not None)
             return None
-        assert behaviour.last_target is not None
-        has_target = behaviour.bundle.action.kind != "effort"
-        target = behaviour.last_target.position if has_target else None
-        return monitor.judge(now_ns, effort, meant_for=monitor.state, target=target)
+        return monitor.judge(now_ns, effort, meant_for=monitor.state, target=conductor.target_position)
 
     def _listen(self) -> None:
         if self.monitor.changes != self._heard:

@@ -181,14 +181,16 @@ def read_imu(raw: bytes) -> RawImu:
     return RawImu(stamp, np.frombuffer(raw, "<f8", _IMU_DOUBLES, offset))
 
 
-def _padded(body: bytearray, size: int) -> bytearray:
+def padded(body: bytearray, size: int) -> bytearray:
+    """Fill up, so that what comes next begins at a multiple of `size`."""
     body.extend(b"\0" * ((_BODY - len(body)) % size))
     return body
 
 
-def _add_text(body: bytearray, text: str) -> None:
+def add_text(body: bytearray, text: str) -> None:
+    """Append a text."""
     data = text.encode() + b"\0"
-    _padded(body, _COUNT.size).extend(_COUNT.pack(len(data)) + data)
+    padded(body, _COUNT.size).extend(_COUNT.pack(len(data)) + data)
 
 
 class JointStateWriter:
@@ -206,16 +208,16 @@ class JointStateWriter:
 
     def _template(self, frame_id: str) -> tuple[bytearray, list[int]]:
         body = bytearray(ENCAPSULATION) + _STAMP.pack(0, 0)
-        _add_text(body, frame_id)
-        _padded(body, _COUNT.size).extend(_COUNT.pack(len(self._names)))
+        add_text(body, frame_id)
+        padded(body, _COUNT.size).extend(_COUNT.pack(len(self._names)))
         for name in self._names:
-            _add_text(body, name)
+            add_text(body, name)
         offsets = []
         for field in ("position", "velocity", "effort"):
             count = len(self._names) if field in self._fields else 0
-            _padded(body, _COUNT.size).extend(_COUNT.pack(count))
+            padded(body, _COUNT.size).extend(_COUNT.pack(count))
             if count:
-                _padded(body, _DOUBLE)
+                padded(body, _DOUBLE)
                 offsets.append(len(body))
                 body.extend(bytes(count * _DOUBLE))
         return body, offsets
@@ -248,8 +250,8 @@ class ImuWriter:
 
     def __init__(self, frame_id: str) -> None:
         body = bytearray(ENCAPSULATION) + _STAMP.pack(0, 0)
-        _add_text(body, frame_id)
-        self._body = _padded(body, _DOUBLE)
+        add_text(body, frame_id)
+        self._body = padded(body, _DOUBLE)
         self._numbers = np.zeros(_IMU_DOUBLES)
 
     def write(self, stamp_ns: int, orientation_xyzw: FloatArray, rates: FloatArray, acceleration: FloatArray) -> bytes:
@@ -277,8 +279,8 @@ class Float32ArrayWriter:
 
     def __init__(self, label: str, size: int) -> None:
         body = bytearray(ENCAPSULATION) + _COUNT.pack(1)
-        _add_text(body, label)
-        _padded(body, _COUNT.size).extend(_COUNT.pack(size) + _COUNT.pack(size))  # size and stride of the dimension
+        add_text(body, label)
+        padded(body, _COUNT.size).extend(_COUNT.pack(size) + _COUNT.pack(size))  # size and stride of the dimension
         self._head = bytes(body) + _COUNT.pack(0) + _COUNT.pack(size)  # no offset, then the numbers
 
     def write(self, values: Float32Array) -> bytes:

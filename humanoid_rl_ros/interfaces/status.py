@@ -6,13 +6,12 @@ from collections.abc import Mapping
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from humanoid_rl_ros.interfaces.cdr_writers import shown
+
 
 def diagnostic(name: str, hardware_id: str, level: bytes, text: str, values: Mapping[str, object]) -> DiagnosticStatus:
     """One status with its values as text; floats keep six significant digits."""
-    pairs = [
-        KeyValue(key=key, value=f"{value:.6g}" if isinstance(value, float) else str(value))
-        for key, value in values.items()
-    ]
+    pairs = [KeyValue(key=key, value=shown(value)) for key, value in values.items()]
     return DiagnosticStatus(level=level, name=name, message=text, hardware_id=hardware_id, values=pairs)
 
 

@@ -3,14 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
-
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import TwistStamped
-from nav_msgs.msg import Odometry
-from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Imu, JointState
-from std_msgs.msg import Float32MultiArray, Float64MultiArray
 
 
 @dataclass(frozen=True)
@@ -19,34 +13,63 @@ class Topic:
 
     Attributes:
         name: relative to the node's namespace; absolute where ROS fixes it.
-        type: message class.
+        type_name: of its messages, such as ``sensor_msgs/msg/Imu``.
         reliable: reliable or best effort.
         latched: transient local: a late subscriber gets the last message.
         depth: messages kept.
     """
 
     name: str
-    type: Any  # message classes of rosidl share no base
+    type_name: str
     reliable: bool = True
     latched: bool = False
     depth: int = 1
 
+    @property
+    def type(self) -> Any:
+        """The message class; imported when it is asked for, so that the table can be read without ROS."""
+        package, kind, name = self.type_name.split("/")
+        return getattr(import_module(f"{package}.{kind}"), name)
 
-JOINT_STATES = Topic("joint_states", JointState, reliable=False)
-IMU = Topic("imu/data", Imu, reliable=False)
-VELOCITY_COMMAND = Topic("cmd_vel", TwistStamped)
-POLICY_EFFORT = Topic("policy/joint_effort", JointState)
-POLICY_OBSERVATION = Topic("policy/observation", Float32MultiArray, reliable=False, depth=10)
-POLICY_ACTION = Topic("policy/action", Float32MultiArray, reliable=False, depth=10)
-JOINT_COMMAND = Topic("joint_effort_controller/commands", Float64MultiArray)
-SAFETY_STATUS = Topic("safety/status", DiagnosticStatus, latched=True)
-DIAGNOSTICS = Topic("/diagnostics", DiagnosticArray, depth=10)
-CLOCK = Topic("/clock", Clock, reliable=False)
-ODOMETRY = Topic("odom", Odometry, depth=10)
+
+JOINT_STATES = Topic("joint_states", "sensor_msgs/msg/JointState", reliable=False)
+IMU = Topic("imu/data", "sensor_msgs/msg/Imu", reliable=False)
+VELOCITY_COMMAND = Topic("cmd_vel", "geometry_msgs/msg/TwistStamped")
+POLICY_EFFORT = Topic("policy/joint_effort", "sensor_msgs/msg/JointState")
+POLICY_OBSERVATION = Topic("policy/observation", "std_msgs/msg/Float32MultiArray", reliable=False, depth=10)
+POLICY_ACTION = Topic("policy/action", "std_msgs/msg/Float32MultiArray", reliable=False, depth=10)
+JOINT_COMMAND = Topic("joint_effort_controller/commands", "std_msgs/msg/Float64MultiArray")
+SAFETY_STATUS = Topic("safety/status", "diagnostic_msgs/msg/DiagnosticStatus", latched=True)
+DIAGNOSTICS = Topic("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", depth=10)
+CLOCK = Topic("/clock", "rosgraph_msgs/msg/Clock", reliable=False)
+ODOMETRY = Topic("odom", "nav_msgs/msg/Odometry", depth=10)
+SIMULATED_VELOCITY = Topic("simulation/base_velocity", "nav_msgs/msg/Odometry")
+"""The true velocity of the base, in the IMU's frame, with every state: for policies that cannot do without."""
+FOOT_CONTACTS = Topic("simulation/foot_contacts", "std_msgs/msg/Float32MultiArray", depth=10)
+"""Vertical force of the ground on each foot [N], with each odometry message and of its instant.
+
+One number for each foot, 0 while the robot is held. The label of the only dimension names the feet by their bodies, in
+order, with `NAME_SEPARATOR` between: ``left_ankle_roll_link,right_ankle_roll_link``.
+"""
+POLICY_JOURNAL = Topic("policy/journal", "std_msgs/msg/UInt8MultiArray", depth=200)
+SAFETY_JOURNAL = Topic("safety/journal", "std_msgs/msg/UInt8MultiArray", depth=200)
+"""What a node consumed and when, and what it said to it: enough to do it again to the bit."""
+POLICY_SETUP = Topic("policy/setup", "std_msgs/msg/String", latched=True)
+SAFETY_SETUP = Topic("safety/setup", "std_msgs/msg/String", latched=True)
+"""What a node was made of, as JSON: parameters, robot, policies with their digests, limits, software."""
+RECORDER_STATUS = Topic("recorder/status", "diagnostic_msgs/msg/DiagnosticStatus", latched=True)
+"""What is recorded, and what was lost on the way."""
+
+REPLAYED_COMMAND = f"replay/{JOINT_COMMAND.name}"
+"""Where the joint commands go of nodes that are driven by a bag: no driver listens there."""
 
 SAFETY_ARM = "safety/arm"
 SAFETY_RESET = "safety/reset"
 SAFETY_EMERGENCY_STOP = "safety/emergency_stop"
+SWITCH_POLICY = "policy/switch_to/"
+"""Before the short name of a policy: the service that makes it the one that runs."""
+RECORDER_KEEP = "recorder/keep"
+"""The service that makes a flight recorder write what it has in memory."""
 SIMULATION_RESET = "simulation/reset"
 SIMULATION_STEP = "simulation/step"
 SIMULATION_PAUSE = "simulation/pause"
@@ -56,3 +79,6 @@ STANDBY = "standby"
 STANDBY_CAN_GET_UP = "standby_can_get_up"
 """The same, of a policy node that can get the robot up."""
 # All other efforts and commands have in `header.frame_id` the safety state that they are for.
+
+NAME_SEPARATOR = ","
+"""Between the names in the label of an array."""

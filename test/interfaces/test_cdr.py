@@ -19,7 +19,7 @@ from std_msgs.msg import Float32MultiArray
 
 from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.joints import JointMatcher
-from humanoid_rl_ros.interfaces import conversions
+from humanoid_rl_ros.interfaces import conversions, measurements
 from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, ImuWriter, JointStateReader, JointStateWriter, read_imu
 
 pytestmark = pytest.mark.ros
@@ -135,9 +135,9 @@ def test_garbage_is_refused_or_read_and_never_worse(garbage: bytes, headed: bool
     data = (b"\x00\x01\x00\x00" if headed else b"") + garbage
     matcher = JointMatcher(["hip", "knee"])
     for convert in (
-        lambda: conversions.joint_sample(JointStateReader().read(data), matcher),
-        lambda: conversions.effort_of(JointStateReader().read(data), matcher),
-        lambda: conversions.imu_sample(read_imu(data)),
+        lambda: measurements.joint_sample(JointStateReader().read(data), matcher),
+        lambda: measurements.effort_of(JointStateReader().read(data), matcher),
+        lambda: measurements.imu_sample(read_imu(data)),
     ):
         with contextlib.suppress(StateError):
             convert()
@@ -150,7 +150,7 @@ def test_a_message_with_bytes_overwritten_is_refused_or_read_and_never_worse(off
     reader = JointStateReader()
     for _ in range(2):
         with contextlib.suppress(StateError):
-            conversions.joint_sample(reader.read(bytes(data)), JointMatcher(["hip", "knee"]))
+            measurements.joint_sample(reader.read(bytes(data)), JointMatcher(["hip", "knee"]))
 
 
 @pytest.mark.parametrize("encapsulation", [b"\x00\x00\x00\x00", b"\x00\x03\x00\x00", b"\x00\x07\x00\x00"])
@@ -176,8 +176,8 @@ def test_what_was_read_is_ordered_and_refused_by_name() -> None:
     matcher = JointMatcher(["knee", "hip"])
     raw = JointStateReader().read(serialize_message(message))
     with pytest.raises(StateError, match="velocity of joint 'hip' is nan"):
-        conversions.joint_sample(raw, matcher)
-    assert conversions.effort_of(raw, matcher).effort.tolist() == [6.0, 5.0]
+        measurements.joint_sample(raw, matcher)
+    assert measurements.effort_of(raw, matcher).effort.tolist() == [6.0, 5.0]
 
 
 @given(text, st.lists(st.floats(width=32), max_size=9))

@@ -24,6 +24,13 @@ TABLE = [
     (topics.DIAGNOSTICS, "/diagnostics", "diagnostic_msgs/DiagnosticArray", True, False, 10),
     (topics.CLOCK, "/clock", "rosgraph_msgs/Clock", False, False, 1),
     (topics.ODOMETRY, "odom", "nav_msgs/Odometry", True, False, 10),
+    (topics.SIMULATED_VELOCITY, "simulation/base_velocity", "nav_msgs/Odometry", True, False, 1),
+    (topics.FOOT_CONTACTS, "simulation/foot_contacts", "std_msgs/Float32MultiArray", True, False, 10),
+    (topics.POLICY_JOURNAL, "policy/journal", "std_msgs/UInt8MultiArray", True, False, 200),
+    (topics.SAFETY_JOURNAL, "safety/journal", "std_msgs/UInt8MultiArray", True, False, 200),
+    (topics.POLICY_SETUP, "policy/setup", "std_msgs/String", True, True, 1),
+    (topics.SAFETY_SETUP, "safety/setup", "std_msgs/String", True, True, 1),
+    (topics.RECORDER_STATUS, "recorder/status", "diagnostic_msgs/DiagnosticStatus", True, True, 1),
 ]
 
 
