@@ -28,11 +28,12 @@ def start(context: LaunchContext) -> list:
         base_velocity_topic=given["base_velocity_topic"],
         entry_blend=entry_blend(given["entry_blend"]),
         limits=given["limits"],
+        policies=given["policies"].split(),
         get_up=given["get_up"],
     )
     shared = {"namespace": given["namespace"], "remappings": graph.remappings, "required": False}
     return [
-        *recorder(given["recording"], given["namespace"]),
+        *recorder(given["record"], given["namespace"]),
         *node_actions(
             "safety_monitor",
             "safety_monitor_node",

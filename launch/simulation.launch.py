@@ -25,13 +25,14 @@ def start(context: LaunchContext) -> list:
         base_velocity_topic=given["base_velocity_topic"],
         entry_blend=entry_blend(given["entry_blend"]),
         limits=given["limits"],
+        policies=given["policies"].split(),
         get_up=get_up(given["get_up"]),
         pushes=pushes(given["pushes"]),
         arm=given["arm"] == "true",
     )
     shared = {"namespace": given["namespace"], "remappings": graph.remappings}
     return [
-        *recorder(given["recording"], given["namespace"]),
+        *recorder(given["record"], given["namespace"]),
         *node_actions("simulation_bridge", "simulation_bridge_node", graph.simulation_bridge, required=True, **shared),
         *node_actions("safety_monitor", "safety_monitor_node", graph.safety_monitor, required=True, **shared),
         *node_actions(

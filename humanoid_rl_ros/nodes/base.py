@@ -87,16 +87,23 @@ class ManagedNode(LifecycleNode):
         return publisher
 
     def subscribe_to(
-        self, topic: Topic, callback: Callable[[Any], None], *, name: str = "", kind: Any = None, raw: bool = False
+        self, topic: Topic, callback: Callable[[Any], object], *, name: str = "", kind: Any = None, raw: bool = False
     ) -> Any:
         """A subscription to a topic of the table; with `raw` the callback gets the serialised message."""
         subscription = self.create_subscription(kind or topic.type, name or topic.name, callback, qos(topic), raw=raw)
         self._entities.append((self.destroy_subscription, subscription))
         return subscription
 
-    def serve(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> None:
+    def serve(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> Any:
         """A service."""
-        self._entities.append((self.destroy_service, self.create_service(kind, name, callback)))
+        service = self.create_service(kind, name, callback)
+        self._entities.append((self.destroy_service, service))
+        return service
+
+    def serve_no_more(self, service: Any) -> None:
+        """End a service before the node is cleaned up."""
+        self._entities.remove((self.destroy_service, service))
+        self.destroy_service(service)
 
     def every(self, period: float, callback: Callable[[], None]) -> None:
         """A timer on the steady clock: simulated time may stand still, a watchdog must not."""

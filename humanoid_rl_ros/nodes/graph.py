@@ -12,10 +12,12 @@ from typing import Any
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.core.errors import ConfigError, ContractError, did_you_mean
 from humanoid_rl_ros.nodes.choices import MODES
+from humanoid_rl_ros.policies.bundle import ESTIMATOR, GROUND_TRUTH
 from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.resources import default_get_up, default_policy, find_policy, find_robot, safety_file
 from humanoid_rl_ros.safety.limits import load_safety_limits
 
+TRUE_VELOCITY = "simulation/base_velocity"
 REMAPPINGS = (("/clock", "clock"), ("/tf", "tf"))
 """Absolute names that follow the namespace, so that two robots in one graph have each its own time and transforms."""
 
@@ -48,6 +50,7 @@ def graph_parameters(
     entry_blend: float | None = None,
     limits: str = "",
     get_up: str | None = None,
+    policies: Sequence[str] = (),
     arm: bool = True,
     stop_after: float = 0.0,
     pushes: Sequence[float] = (),
@@ -64,11 +67,13 @@ def graph_parameters(
         mode: ``realtime`` or ``lockstep``.
         velocity_command: linear x, y [m/s], angular z [rad/s] to follow all the time; None to listen to cmd_vel.
         cmd_vel_type: ``twist_stamped`` or ``twist``.
-        base_velocity_topic: odometry for policies that observe the base's velocity; empty for none.
+        base_velocity_topic: odometry of an estimator, for policies that observe the base's velocity; empty: the
+            simulation's own, which is the truth.
         entry_blend: time to take over from the measured pose [s]; None for the bundle's own.
         limits: safety YAML; empty for the shipped one.
         get_up: bundle that gets the robot up after a fall, as `policy`; empty: none; None: the one shipped for this
             robot, if there is one.
+        policies: further bundles, as `policy`, that the node can change to.
         arm: whether the monitor arms itself when it is ready.
         stop_after: simulated time after release at which the simulation pauses [s]; 0: never.
         pushes: shoves of the base, four numbers each: simulated time after release [s], what they add to its velocity
@@ -84,7 +89,12 @@ def graph_parameters(
     if mode not in MODES:
         raise ConfigError(f"no mode '{mode}'; {did_you_mean(mode, MODES)}")
     policy = policy or default_policy(find_robot(robot))
-    pose, rate = _checked(robot, policy, limits, base_velocity_topic)
+    source = ESTIMATOR if base_velocity_topic else GROUND_TRUTH
+    pose, rate = _checked(robot, [policy, *policies], limits, source)
+    needing = [name for name in (policy, *policies) if find_policy(name).needs_base_linear_velocity]
+    needs_truth = source == GROUND_TRUTH and bool(needing)
+    if needs_truth:
+        base_velocity_topic = TRUE_VELOCITY
     command_type = "joint_state" if mode == "lockstep" else "float64_multi_array"
     shared = {"robot": robot, "mode": mode, "use_sim_time": True, "autostart": True}
     bridge = {
@@ -93,6 +103,7 @@ def graph_parameters(
         "state_rate": rate,
         "initial_position": pose,
         "stop_after": stop_after,
+        "publish_base_velocity": needs_truth,
     }
     if pushes:
         bridge["pushes"] = [float(number) for number in pushes]
@@ -103,9 +114,17 @@ def graph_parameters(
         policy_node={
             **shared,
             **_policy(policy, velocity_command, cmd_vel_type, base_velocity_topic, entry_blend),
+            "base_velocity_source": source,
+            **_further(policies),
             "get_up": _shipped_get_up(robot) if get_up is None else _fitting_get_up(robot, get_up),
         },
-        safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": arm},
+        safety_monitor={
+            **shared,
+            "command_type": command_type,
+            "limits": limits,
+            "auto_arm": arm,
+            "state_rate": rate,
+        },
         remappings=REMAPPINGS,
     )
 
@@ -120,11 +139,14 @@ def robot_parameters(
     entry_blend: float | None = None,
     limits: str = "",
     get_up: str = "",
+    policies: Sequence[str] = (),
 ) -> GraphParameters:
     """The policy and the safety monitor of a real robot: its own clock, and armed by nobody but the operator.
 
     Args:
-        robot, policy, cmd_vel_type, base_velocity_topic, entry_blend, limits: as of `graph_parameters`.
+        robot, policy, cmd_vel_type, entry_blend, limits, policies: as of `graph_parameters`.
+        base_velocity_topic: odometry of an estimator, for policies that observe the base's velocity; empty: what the
+            robot's YAML names, if anything.
         get_up: bundle that gets the robot up after a fall; empty: none. A real robot does not get up unasked.
         command_type: ``float64_multi_array`` or ``joint_state``: what the robot's driver takes.
 
@@ -134,22 +156,31 @@ def robot_parameters(
     Raises:
         HumanoidError: as of `graph_parameters`.
     """
-    _checked(robot, policy, limits, base_velocity_topic)
+    base_velocity_topic = base_velocity_topic or find_robot(robot).base_velocity_topic
+    _checked(robot, [policy, *policies], limits, ESTIMATOR if base_velocity_topic else "")
     shared = {"robot": robot, "mode": "realtime", "use_sim_time": False, "autostart": True}
     return GraphParameters(
         policy_node={
             **shared,
             **_policy(policy, None, cmd_vel_type, base_velocity_topic, entry_blend),
             "get_up": _fitting_get_up(robot, get_up),
+            **_further(policies),
         },
         safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": False},
     )
 
 
-def _checked(robot_name: str, policy: str, limits: str, base_velocity_topic: str) -> tuple[list[float], float]:
-    """Pose and PD rate; what a node would refuse is refused here, before anything has started."""
-    robot, bundle = find_robot(robot_name), find_policy(policy)
-    require_contract(bundle, robot, has_base_linear_velocity=bool(base_velocity_topic))
+def _further(policies: Sequence[str]) -> dict[str, Any]:
+    return {"policies": list(policies)} if policies else {}
+
+
+def _checked(robot_name: str, policies: Sequence[str], limits: str, base_velocity: str) -> tuple[list[float], float]:
+    """Pose and PD rate of the first; what a node would refuse is refused here, before anything has started."""
+    robot = find_robot(robot_name)
+    bundles = [find_policy(policy) for policy in policies]
+    for bundle in bundles:
+        require_contract(bundle, robot, base_velocity=base_velocity)
+    bundle = bundles[0]
     load_safety_limits(safety_file(limits))
     pose, _ = pose_and_gains(bundle, robot)
     return [float(value) for value in pose], float(bundle.pd_rate)
@@ -158,7 +189,7 @@ def _checked(robot_name: str, policy: str, limits: str, base_velocity_topic: str
 def _fitting_get_up(robot: str, get_up: str) -> str:
     """The bundle asked for, or none; refused where it does not fit."""
     if get_up:
-        require_contract(find_policy(get_up), find_robot(robot), has_base_linear_velocity=False)
+        require_contract(find_policy(get_up), find_robot(robot))
     return get_up
 
 

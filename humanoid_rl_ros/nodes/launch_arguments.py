@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import shutil
 from dataclasses import dataclass
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
@@ -31,16 +30,22 @@ class LaunchArgument:
 _ROBOT_TEXT = "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF)."
 _POLICY_TEXT = "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle."
 _SHARED = (
+    LaunchArgument(
+        "policies", "Further bundles, apart by spaces, each with a service policy/switch_to/NAME; empty for none.", ""
+    ),
     LaunchArgument("cmd_vel_type", "Message type of cmd_vel.", CMD_VEL_TYPES[0], CMD_VEL_TYPES),
     LaunchArgument(
-        "base_velocity_topic", "Odometry topic for policies that observe the base's velocity; empty for none.", ""
+        "base_velocity_topic",
+        "Odometry topic of an estimator, for policies that observe the base's velocity; empty: what the robot's YAML "
+        "names, in simulation the truth.",
+        "",
     ),
     LaunchArgument(
         "entry_blend", "Time over which the policy takes over from the measured pose [s]; empty: the bundle's own.", ""
     ),
     LaunchArgument("limits", "Safety YAML; empty for the shipped one.", ""),
     LaunchArgument("namespace", "Namespace of every node and topic, the clock's too; /diagnostics stays global.", ""),
-    LaunchArgument("recording", "Whether to record a bag: true, false, or the folder to make.", "false"),
+    LaunchArgument("record", "Whether to record a bag: true, false, or the folder to make.", "false"),
 )
 
 SIMULATION_ARGUMENTS = (
@@ -73,6 +78,40 @@ ROBOT_ARGUMENTS = (
     LaunchArgument("get_up", "Policy bundle that gets the robot up after a fall; empty: it stays where it lies.", ""),
     *_SHARED,
 )
+REPLAY_ARGUMENTS = (
+    LaunchArgument("bag", "Bag folder, or one .mcap or .db3."),
+    LaunchArgument("policy", f"{_POLICY_TEXT} Empty: the one that was recorded.", ""),
+    LaunchArgument("robot", f"{_ROBOT_TEXT} Empty: the one that was recorded, or the policy's own.", ""),
+    LaunchArgument("get_up", "Policy bundle that gets the robot up after a fall; empty: the recorded one, if any.", ""),
+    LaunchArgument("limits", "Safety YAML; empty for the recorded limits, or the shipped ones.", ""),
+    LaunchArgument("rate", "How fast; 2 is twice as fast as recorded.", "1.0"),
+    LaunchArgument("namespace", "Namespace of the robot in the bag; empty: the only one there is.", ""),
+    LaunchArgument(
+        "base_velocity_topic",
+        "Odometry topic in the bag, for policies that observe the base's velocity; empty: as recorded.",
+        "",
+    ),
+    LaunchArgument(
+        "actuators",
+        "Whether the safety monitor's commands go to joint_effort_controller/commands, where a driver may listen; "
+        "otherwise to replay/joint_effort_controller/commands.",
+        "false",
+        ("true", "false"),
+    ),
+    LaunchArgument("record", "Whether to record a bag: true, false, or the folder to make.", "false"),
+)
+
+
+def rate(text: str) -> float:
+    """The argument ``rate``: one number above zero.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = numbers(text, "rate")
+    if len(found) != 1 or found[0] <= 0.0:
+        raise ConfigError(f"argument 'rate' must be one number above 0, found '{text}'")
+    return found[0]
 
 
 def numbers(text: str, name: str) -> list[float]:
@@ -136,40 +175,20 @@ def entry_blend(text: str) -> float | None:
     return found[0] if found else None
 
 
-def recording_command(text: str, namespace: str) -> list[str]:
-    """The command that records what the argument ``recording`` asks for; empty for none.
+def recorder_parameters(text: str) -> dict[str, str] | None:
+    """The argument ``record``: parameters of the recorder, or None for no recorder.
 
     Args:
         text: ``true``, ``false`` or a folder.
-        namespace: of the nodes.
 
     Raises:
-        MissingDependencyError: rosbag2 is not installed.
+        MissingDependencyError: the libraries that write bags are not installed.
     """
-    if text.lower() in ("", "false"):
-        return []
-    if shutil.which("ros2") is None or importlib.util.find_spec("ros2bag") is None:
+    if text.strip().lower() in ("", "false"):
+        return None
+    missing = [name for name in ("mcap", "rosbags") if importlib.util.find_spec(name) is None]
+    if missing:
         raise MissingDependencyError(
-            "recording needs `ros2 bag`, which is not installed: apt install ros-$ROS_DISTRO-ros2bag "
-            "ros-$ROS_DISTRO-rosbag2-storage-mcap, or leave recording:=false"
+            f"recording needs {' and '.join(missing)}: pip install 'humanoid_rl_ros[bags]', or leave record:=false"
         )
-    folder = [] if text.lower() == "true" else ["--output", text]
-    # A regular expression, because Humble knows no --topics and later versions take no topics without it.
-    names = f"^({'|'.join(recorded_topics(namespace))})$"
-    return ["ros2", "bag", "record", "--storage", "mcap", *folder, "--regex", names]
-
-
-def recorded_topics(namespace: str) -> list[str]:
-    """Every topic of the table, by its name in the graph.
-
-    Args:
-        namespace: of the nodes.
-    """
-    from humanoid_rl_ros.interfaces import topics  # needs the message packages
-    from humanoid_rl_ros.nodes.graph import REMAPPINGS
-
-    follows = dict(REMAPPINGS)
-    names = [topic.name for topic in vars(topics).values() if isinstance(topic, topics.Topic)]
-    names = [follows.get(name, name) for name in [*names, "/tf"]]
-    prefix = f"/{namespace.strip('/')}/" if namespace.strip("/") else "/"
-    return sorted(name if name.startswith("/") else prefix + name for name in names)
+    return {} if text.strip().lower() == "true" else {"output": text.strip()}

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from launch import LaunchContext
 from launch.actions import (
     DeclareLaunchArgument,
-    ExecuteProcess,
+    EmitEvent,
     LogInfo,
     RegisterEventHandler,
     SetEnvironmentVariable,
 )
 from launch.event_handlers import OnProcessIO
+from launch.events import Shutdown
 from launch.substitutions import EnvironmentVariable
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from humanoid_rl_ros.core.errors import HumanoidError
-from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recording_command
+from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recorder_parameters
 
 PACKAGE = "humanoid_rl_ros"
 RESPAWN_DELAY_S = 0.5
+_SCRATCH: list[TemporaryDirectory[str]] = []
 _COULD_NOT_START = re.compile(rb"cannot (start|configure|activate): ")
 
 
@@ -60,6 +64,7 @@ def node_actions(
     required: bool,
     respawn: bool = False,
     on_loss: str = "",
+    last: bool = False,
 ) -> list[Any]:
     """A node that ends the launch, with exit status 1, when it cannot start.
 
@@ -70,6 +75,7 @@ def node_actions(
         required: whether its death at any time ends the launch.
         respawn: whether it is started again after its death.
         on_loss: what to tell the user when it dies and the launch goes on.
+        last: whether its end without a failure ends the launch, and that is no failure.
 
     Returns:
         The process and what watches over it.
@@ -92,6 +98,9 @@ def node_actions(
             return []
         seen["status"] = event.returncode
         judge()
+        if last and event.returncode == 0:
+            text = f"{name} has finished"
+            return [LogInfo(msg=text), EmitEvent(event=Shutdown(reason=text))]
         if required:
             raise NodeEndedError(f"{name} ended with status {event.returncode}")
         return [LogInfo(msg=f"{name} ended with status {event.returncode}: {on_loss}")]
@@ -111,15 +120,36 @@ def node_actions(
     return [RegisterEventHandler(OnProcessIO(target_action=node, on_stdout=on_output, on_stderr=on_output)), node]
 
 
-def recorder(recording: str, namespace: str) -> list[Any]:
-    """The process that records, if any.
+def scratch_folder() -> Path:
+    """A folder for files that are of use while the launch lives."""
+    folder = TemporaryDirectory(prefix=f"{PACKAGE}_")
+    _SCRATCH.append(folder)  # removed when the interpreter ends
+    return Path(folder.name)
+
+
+def recorder(record: str, namespace: str, topics: Sequence[str] = ()) -> list[Any]:
+    """The node that records, if any; the launch goes on without it.
 
     Args:
-        recording: the launch argument.
+        record: the launch argument.
         namespace: of the nodes.
+        topics: beside those of the table.
+
+    Raises:
+        MissingDependencyError: the libraries that write bags are not installed.
     """
-    command = recording_command(recording, namespace)
-    return [ExecuteProcess(cmd=command, name="recorder", output="screen")] if command else []
+    parameters = recorder_parameters(record)
+    if parameters is None:
+        return []
+    return node_actions(
+        "recorder",
+        "recorder_node",
+        {**parameters, **({"topics": list(topics)} if topics else {})},
+        namespace=namespace,
+        remappings=(),
+        required=False,
+        on_loss="nothing is recorded any more",
+    )
 
 
 def _typed(value: Any) -> Any:

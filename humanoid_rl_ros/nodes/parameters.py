@@ -11,6 +11,7 @@ from rclpy.parameter import Parameter
 
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
+from humanoid_rl_ros.policies.bundle import BASE_VELOCITY_SOURCES, ESTIMATOR
 
 Parameters = TypeVar("Parameters")
 
@@ -23,6 +24,7 @@ def parameter(
     most: float | None = None,
     choices: tuple[str, ...] = (),
     read_only: bool = True,
+    texts: bool = False,
 ) -> Any:
     """A dataclass field that becomes a ROS parameter.
 
@@ -32,11 +34,19 @@ def parameter(
         least, most: range of a number; both or neither.
         choices: words allowed.
         read_only: whether it is fixed when the node starts.
+        texts: whether a list is one of texts, and not of numbers.
 
     Returns:
         The field.
     """
-    metadata = {"description": description, "least": least, "most": most, "choices": choices, "read_only": read_only}
+    metadata = {
+        "description": description,
+        "least": least,
+        "most": most,
+        "choices": choices,
+        "read_only": read_only,
+        "texts": texts,
+    }
     return field(default=default, metadata=metadata)
 
 
@@ -63,9 +73,10 @@ def declare(node: Node, kind: type[Any]) -> None:
         rclpy's own errors, naming the parameter, when a value given at start has the wrong type or is out of range.
     """
     for item in fields(kind):
-        # An empty list has no element type to infer; every list here is of doubles, and unset means empty.
+        # An empty list has no element type to infer; unset means empty.
         default = list(item.default) if isinstance(item.default, tuple) else item.default
-        node.declare_parameter(item.name, Parameter.Type.DOUBLE_ARRAY if default == [] else default, _descriptor(item))
+        empty = Parameter.Type.STRING_ARRAY if item.metadata["texts"] else Parameter.Type.DOUBLE_ARRAY
+        node.declare_parameter(item.name, empty if default == [] else default, _descriptor(item))
 
 
 def read(node: Node, kind: type[Parameters]) -> Parameters:
@@ -100,6 +111,19 @@ class PolicyParameters(NodeParameters):
     """Parameters of `policy_node`."""
 
     policy: str = parameter("", "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle.")
+    policies: tuple[str, ...] = parameter(
+        (),
+        "Further bundles, as `policy`, each with a service policy/switch_to/NAME that makes it the one that runs. Set "
+        "at run time, they are loaded in the background; what cannot be loaded is refused by its service.",
+        read_only=False,
+        texts=True,
+    )
+    switch_blend: float = parameter(
+        0.5,
+        "Time in which a policy takes over from another that runs [s]; 0: only while disarmed.",
+        least=0.0,
+        most=60.0,
+    )
     get_up: str = parameter(
         "", "Policy bundle that gets the robot up after a fall: a folder, or the name of a shipped bundle; empty: none."
     )
@@ -120,7 +144,10 @@ class PolicyParameters(NodeParameters):
     )
     base_velocity_topic: str = parameter(
         "",
-        "nav_msgs/Odometry topic of an estimator of the base's velocity, for policies that observe it; empty for none.",
+        "nav_msgs/Odometry topic of the base's velocity, for policies that observe it; empty for none.",
+    )
+    base_velocity_source: str = parameter(
+        ESTIMATOR, "What speaks there: an estimator, or a simulation that knows.", choices=BASE_VELOCITY_SOURCES
     )
     base_velocity_timeout: float = parameter(
         0.1, "Age of the last estimate of the base's velocity after which no effort is given [s].", least=0.01, most=2.0
@@ -136,6 +163,12 @@ class SafetyParameters(NodeParameters):
     mode: str = parameter("realtime", "How joint states and IMU messages are paired.", choices=MODES)
     command_type: str = parameter(
         "float64_multi_array", "Message type of the joint commands; lock-step needs joint_state.", choices=COMMAND_TYPES
+    )
+    state_rate: float = parameter(
+        0.0,
+        "Rate of joint states that is meant [Hz]: twice that is no flood, whatever the limits say; 0: they alone.",
+        least=0.0,
+        most=5000.0,
     )
     records: str = parameter(
         "", "Folder for what happened in the minute before a fault or a reset; empty: humanoid_rl_safety in ROS_HOME."
@@ -188,6 +221,12 @@ class SimulationParameters(NodeParameters):
     publish_tf: bool = parameter(True, "Whether to publish the base's transform, where tf2_msgs is installed.")
     odometry_rate: float = parameter(
         50.0, "Rate of the ground-truth odometry in simulated time [Hz].", least=1.0, most=5000.0
+    )
+    publish_base_velocity: bool = parameter(
+        False, "Whether to publish the true velocity of the base with every state, for policies that observe it."
+    )
+    publish_foot_contacts: bool = parameter(
+        True, "Whether to publish the force of the ground on each foot with every odometry message."
     )
     base_frame: str = parameter("base_link", "Frame id of the robot's base.")
     odometry_frame: str = parameter("odom", "Frame id of the world.")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
+from nav_msgs.msg import Odometry
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -14,8 +15,8 @@ from std_srvs.srv import SetBool, Trigger
 
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
 from humanoid_rl_ros.core.joints import JointMatcher
-from humanoid_rl_ros.interfaces import conversions, topics
-from humanoid_rl_ros.interfaces.cdr import ImuWriter, JointStateReader, JointStateWriter
+from humanoid_rl_ros.interfaces import conversions, measurements, topics
+from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, ImuWriter, JointStateReader, JointStateWriter
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SimulationParameters
@@ -77,6 +78,8 @@ class SimulationBridgeNode(ManagedNode):
         self._joint_states = self.publish_on(topics.JOINT_STATES)
         self._imu = self.publish_on(topics.IMU)
         self._odometry = self.publish_on(topics.ODOMETRY)
+        self._base_velocity = self.publish_on(topics.SIMULATED_VELOCITY) if parameters.publish_base_velocity else None
+        self._foot_contacts = self._foot_contact_publisher() if parameters.publish_foot_contacts else None
         self._clock_publisher = self.publish_on(topics.CLOCK) if parameters.publish_clock else None
         self._transform = transform_publisher(self.publish_on) if parameters.publish_tf else None
         if parameters.command_type == "joint_state":
@@ -97,6 +100,17 @@ class SimulationBridgeNode(ManagedNode):
         self._own_damping = 0
         self._asked_to_pause = False
         self._reset()
+
+    def _foot_contact_publisher(self) -> Any:
+        assert self._backend is not None
+        if not self._backend.has_feet:
+            self.get_logger().info(
+                f"robot '{self._robot.name}' does not stand on the ends of limbs; no {topics.FOOT_CONTACTS.name}"
+            )
+            return None
+        names = self._backend.foot_names
+        self._foot_writer = Float32ArrayWriter(topics.NAME_SEPARATOR.join(names), len(names))
+        return self.publish_on(topics.FOOT_CONTACTS)
 
     @property
     def _paused(self) -> bool:
@@ -147,7 +161,7 @@ class SimulationBridgeNode(ManagedNode):
     def _on_joint_command(self, message: bytes) -> None:
         try:
             received = self._reader.read(message)
-            command = conversions.effort_of(received, self._matcher)
+            command = measurements.effort_of(received, self._matcher)
             if not np.isfinite(command.effort).all():
                 raise StateError(f"effort of joint '{self._bad_joint(command.effort)}' is not finite")
         except StateError as error:
@@ -269,10 +283,12 @@ class SimulationBridgeNode(ManagedNode):
         self._published_ns = time.monotonic_ns()
         if self._clock_publisher is not None and self._steps % self._clock_every == 0:
             self._clock_publisher.publish(Clock(clock=conversions.ns_to_stamp(state.stamp_ns)))
+        if self._base_velocity is not None:
+            self._base_velocity.publish(self._true_velocity())
         self._imu.publish(
             self._imu_writer.write(
                 state.stamp_ns,
-                conversions.xyzw(state.orientation),
+                measurements.xyzw(state.orientation),
                 state.angular_velocity,
                 state.linear_acceleration,
             )
@@ -282,6 +298,18 @@ class SimulationBridgeNode(ManagedNode):
         )
         if self._steps % self._odometry_every == 0:
             self._publish_odometry()
+
+    def _true_velocity(self) -> Odometry:
+        state = self._state
+        assert state.base_linear_velocity is not None  # a simulated robot knows it
+        return conversions.odometry_message(
+            state.stamp_ns,
+            (self._p.odometry_frame, self._robot.imu.frame),
+            np.zeros(3),  # of interest is the velocity; where the robot is says the odometry
+            state.orientation,
+            state.base_linear_velocity,
+            state.angular_velocity,
+        )
 
     def _publish_odometry(self) -> None:
         assert self._backend is not None
@@ -295,6 +323,9 @@ class SimulationBridgeNode(ManagedNode):
             truth.base_angular_velocity,
         )
         self._odometry.publish(message)
+        if self._foot_contacts is not None:
+            forces = np.array([foot.force for foot in truth.feet], dtype=np.float32)
+            self._foot_contacts.publish(self._foot_writer.write(forces))
         if self._transform is not None:
             self._transform(message)
 

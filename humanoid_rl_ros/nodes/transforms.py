@@ -24,7 +24,7 @@ def transform_publisher(publish_on: Callable[[Topic], Any]) -> Callable[[Odometr
         from tf2_msgs.msg import TFMessage
     except ImportError:
         return None
-    publisher = publish_on(Topic("/tf", TFMessage, depth=100))
+    publisher = publish_on(Topic("/tf", "tf2_msgs/msg/TFMessage", depth=100))
 
     def publish(odometry: Odometry) -> None:
         transform = TransformStamped(header=odometry.header, child_frame_id=odometry.child_frame_id)

@@ -16,10 +16,14 @@ from typing import Any
 
 import pytest
 from conftest import Refuses
-from tiny_policy import write_policy
+from played_bags import Swaying
+from tiny_policy import write_policy, write_robot
 
+from humanoid_rl_ros.bags.facts import inspect
 from humanoid_rl_ros.core.errors import ContractError
-from humanoid_rl_ros.nodes.launch_arguments import ROBOT_ARGUMENTS, SIMULATION_ARGUMENTS
+from humanoid_rl_ros.core.robot import load_robot
+from humanoid_rl_ros.interfaces.topics import JOINT_COMMAND, REPLAYED_COMMAND
+from humanoid_rl_ros.nodes.launch_arguments import REPLAY_ARGUMENTS, ROBOT_ARGUMENTS, SIMULATION_ARGUMENTS
 from humanoid_rl_ros.resources import find_robot, share_folder
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed; it comes with ROS, not with the wheels")
@@ -30,7 +34,8 @@ from launch_ros.actions import Node
 
 pytestmark = pytest.mark.ros
 FOLDER = share_folder() / "launch"
-ARGUMENTS = {"simulation": SIMULATION_ARGUMENTS, "robot": ROBOT_ARGUMENTS}
+ARGUMENTS = {"simulation": SIMULATION_ARGUMENTS, "robot": ROBOT_ARGUMENTS, "replay": REPLAY_ARGUMENTS}
+WITH_ROBOT = ("simulation", "robot")
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 
 
@@ -61,6 +66,27 @@ def test_simulation_starts_three_nodes() -> None:
 
 def test_robot_starts_two_nodes() -> None:
     assert set(nodes("robot", robot="reference", policy="stand")) == {"policy_node", "safety_monitor_node"}
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> str:
+    """A bag that says what ran: a policy that stands still, on two joints."""
+    pytest.importorskip("onnx", reason="needs onnx to write a network")
+    robot = load_robot(write_robot(tmp_path))
+    return str(Swaying(robot).bag(tmp_path / "bag", 3.0, policy=write_policy(tmp_path / "policy", robot, gain=0.0)))
+
+
+def test_replay_starts_two_nodes_and_what_drives_them(recording: str) -> None:
+    driven = nodes("replay", bag=recording)
+    assert set(driven) == {"player_node", "policy_node", "safety_monitor_node"}
+    assert "recorder_node" in nodes("replay", bag=recording, record="true")
+
+
+@pytest.mark.parametrize("name", WITH_ROBOT)
+def test_a_recorder_is_started_where_one_is_asked_for(name: str) -> None:
+    given = {"robot": "reference", "policy": "stand"} if name == "robot" else {}
+    assert "recorder_node" in nodes(name, record="true", **given)
+    assert "recorder_node" not in nodes(name, record="false", **given)
 
 
 def test_a_policy_that_does_not_fit_is_refused_before_anything_starts(refuses: Refuses) -> None:
@@ -149,10 +175,23 @@ class Launch:
 def test_simulation_becomes_active_and_ends_cleanly(tmp_path: Path) -> None:
     with Launch(tmp_path, "simulation", "mode:=lockstep", "command:=0 0 0", "namespace:=a/b") as launch:
         launch.until(r"\[a\.b\.safety_monitor\]: ACTIVE")
-        launch.until(r"\[a\.b\.policy_node\]: the safety monitor is ACTIVE: taking over")
+        launch.until(r"\[a\.b\.policy_node\]: the safety monitor is ACTIVE: running the policy")
         launch.process.send_signal(signal.SIGINT)
         assert launch.ended() == 0
         assert launch.output.count("process has finished cleanly") == 3
+
+
+def test_what_a_launch_records_is_a_whole_bag(tmp_path: Path) -> None:
+    bag = tmp_path / "run1"
+    with Launch(tmp_path, "simulation", "command:=0 0 0", "namespace:=a", f"record:={bag}") as launch:
+        launch.until(r"\[a\.safety_monitor\]: ACTIVE")
+        time.sleep(2.0)
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.ended() == 0
+    facts = inspect(bag)
+    assert facts.problems == []
+    for name in ("/a/joint_states", "/a/safety/status", "/a/clock", "/diagnostics"):
+        assert facts.counts[name] > 0
 
 
 def test_simulation_is_not_armed_when_told_so_and_ends_with_its_monitor(tmp_path: Path) -> None:
@@ -176,7 +215,21 @@ def test_monitor_of_a_robot_outlives_the_policy_and_comes_back_disarmed(tmp_path
         assert launch.ended() == 0
 
 
-@pytest.mark.parametrize("name", ARGUMENTS)
+def test_replay_drives_the_nodes_to_the_end_of_the_bag_and_no_driver(tmp_path: Path, recording: str) -> None:
+    answers = tmp_path / "answers"
+    with Launch(tmp_path, "replay", f"bag:={recording}", f"record:={answers}") as launch:
+        launch.until(r"\[safety_monitor\]: ACTIVE")
+        assert launch.ended(within=30.0) == 0
+        assert "bag_player has finished" in launch.output
+        assert launch.output.count("process has finished cleanly") == 4
+    facts = inspect(answers)
+    assert facts.problems == []
+    assert facts.counts[f"/{REPLAYED_COMMAND}"] > 200
+    assert not facts.counts.get(f"/{JOINT_COMMAND.name}")
+    assert facts.counts["/policy/journal"] > 0
+
+
+@pytest.mark.parametrize("name", WITH_ROBOT)
 def test_a_node_that_cannot_start_ends_the_launch(name: str, tmp_path: Path) -> None:
     pytest.importorskip("onnx", reason="needs onnx to write a network")
     weights = {"file": "policy.onnx", "sha256": "0" * 64}

@@ -132,6 +132,7 @@ def test_refusals_come_before_anything_starts(
     with refuses(ConfigError, "limits.yaml"):
         graph_parameters(robot_file, policy_folder, limits=str(tmp_path / "limits.yaml"))
     bundle_data["observation"]["terms"].append({"term": "base_lin_vel"})
+    bundle_data["base_velocity"] = "estimator"
     (Path(policy_folder) / "policy.yaml").write_text(yaml.safe_dump(bundle_data, sort_keys=False))
     with refuses(ContractError, "does not fit robot 'biped'"):
         robot_parameters(robot_file, policy_folder)
@@ -146,6 +147,42 @@ def test_launch_files_can_import_it_without_ros() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.ros
+def test_the_true_velocity_comes_by_the_topic_of_the_table() -> None:
+    pytest.importorskip("rclpy", reason="needs rclpy")
+    from humanoid_rl_ros.interfaces import topics
+    from humanoid_rl_ros.nodes.graph import TRUE_VELOCITY
+
+    assert topics.SIMULATED_VELOCITY.name == TRUE_VELOCITY
+
+
+def test_in_simulation_a_policy_that_needs_the_base_velocity_gets_the_truth(
+    robot_file: str, policy_folder: str, bundle_data: dict[str, Any]
+) -> None:
+    graph = graph_parameters(robot_file, policy_folder)
+    assert graph.simulation_bridge["publish_base_velocity"] is False
+    assert graph.policy_node["base_velocity_topic"] == ""
+    bundle_data["observation"]["terms"].append({"term": "base_lin_vel"})
+    bundle_data["base_velocity"] = "ground_truth"
+    (Path(policy_folder) / "policy.yaml").write_text(yaml.safe_dump(bundle_data, sort_keys=False))
+    graph = graph_parameters(robot_file, policy_folder)
+    assert graph.simulation_bridge["publish_base_velocity"] is True
+    assert graph.policy_node["base_velocity_topic"] == "simulation/base_velocity"
+    assert graph.policy_node["base_velocity_source"] == "ground_truth"
+
+
+def test_further_policies_are_checked_and_passed_on(robot_file: str, policy_folder: str, refuses: Refuses) -> None:
+    assert graph_parameters(robot_file, policy_folder, policies=[policy_folder]).policy_node["policies"] == [
+        policy_folder
+    ]
+    assert robot_parameters(robot_file, policy_folder, policies=[policy_folder]).policy_node["policies"] == [
+        policy_folder
+    ]
+    assert "policies" not in graph_parameters(robot_file, policy_folder).policy_node
+    with refuses(ContractError, "does not fit robot 'biped'"):
+        graph_parameters(robot_file, policy_folder, policies=["walk"])
 
 
 @pytest.mark.ros

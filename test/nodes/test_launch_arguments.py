@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import importlib.util
-import re
-import shutil
 
 import pytest
 from conftest import Refuses
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
 from humanoid_rl_ros.nodes import launch_arguments
-from humanoid_rl_ros.nodes.launch_arguments import entry_blend, get_up, pushes, recording_command, velocity_command
+from humanoid_rl_ros.nodes.launch_arguments import (
+    entry_blend,
+    get_up,
+    pushes,
+    rate,
+    recorder_parameters,
+    velocity_command,
+)
 
 
 @pytest.mark.parametrize("text", ["0.5 0 -1", "[0.5, 0, -1]", " 0.5,0,-1 "])
@@ -60,24 +65,29 @@ def test_a_robot_cannot_be_armed_by_its_launch_file() -> None:
     assert not {a.name for a in launch_arguments.ROBOT_ARGUMENTS} & {"arm", "command", "mode"}
 
 
-def test_recording_needs_rosbag2(monkeypatch: pytest.MonkeyPatch, refuses: Refuses) -> None:
-    assert recording_command("false", "") == []
-    monkeypatch.setattr(shutil, "which", lambda _: None)
-    with refuses(MissingDependencyError, "ros2 bag", "not installed", "recording:=false"):
-        recording_command("true", "")
+def test_a_rate_is_one_number_above_zero(refuses: Refuses) -> None:
+    assert rate("0.5") == 0.5
+    for text in ("", "0", "-1", "1 2", "fast", "inf"):
+        with refuses(ConfigError, "'rate'", f"found '{text}'"):
+            rate(text)
 
 
-@pytest.mark.ros
-def test_recording_names_every_topic_in_its_namespace(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("sensor_msgs", reason="needs the ROS message packages")
-    monkeypatch.setattr(shutil, "which", lambda name: f"/bin/{name}")
-    monkeypatch.setattr(importlib.util, "find_spec", lambda _: True)
-    *command, pattern = recording_command("run1", "/g1/")
-    assert command == ["ros2", "bag", "record", "--storage", "mcap", "--output", "run1", "--regex"]
-    for name in ("/g1/joint_states", "/g1/safety/status", "/g1/clock", "/g1/tf", "/diagnostics"):
-        assert re.search(pattern, name)
-    for name in ("/clock", "/g2/joint_states", "/g1/joint_states/raw", "/x/g1/joint_states", "/g1/diagnostics"):
-        assert not re.search(pattern, name)
-    *command, pattern = recording_command("true", "")
-    assert "--output" not in command
-    assert all(re.search(pattern, name) for name in ("/joint_states", "/clock", "/tf"))
+def test_a_bag_must_be_named_and_moves_nothing_by_itself() -> None:
+    arguments = {a.name: a.default for a in launch_arguments.REPLAY_ARGUMENTS}
+    assert [name for name, default in arguments.items() if default is None] == ["bag"]
+    assert arguments["actuators"] == "false"
+
+
+def test_recording_is_a_folder_a_default_or_none() -> None:
+    assert recorder_parameters("false") is None
+    assert recorder_parameters(" ") is None
+    assert recorder_parameters("True") == {}
+    assert recorder_parameters(" run1 ") == {"output": "run1"}
+
+
+def test_recording_needs_the_libraries_that_write_bags(monkeypatch: pytest.MonkeyPatch, refuses: Refuses) -> None:
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "mcap" else found(name))
+    with refuses(MissingDependencyError, "needs mcap", "[bags]", "record:=false"):
+        recorder_parameters("true")
+    assert recorder_parameters("false") is None

@@ -22,12 +22,13 @@ from rclpy.exceptions import ParameterException
 from rclpy.parameter import Parameter
 from ros_graph import OK, FakeRobot, Graph
 from sensor_msgs.msg import Imu, JointState
+from std_srvs.srv import Trigger
 from tiny_policy import VELOCITY_COMMAND_AT, write_policy, write_robot
 
 from humanoid_rl_ros.behaviours.conductor import Task
 from humanoid_rl_ros.core.robot import RobotSpec, load_robot
 from humanoid_rl_ros.interfaces import topics
-from humanoid_rl_ros.interfaces.conversions import stamp_to_ns
+from humanoid_rl_ros.interfaces.conversions import ns_to_stamp, stamp_to_ns
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.parameters import PolicyParameters, SafetyParameters, SimulationParameters
 from humanoid_rl_ros.nodes.policy_node import PolicyNode
@@ -262,7 +263,7 @@ def test_under_simulated_time_a_step_back_enters_the_policy_afresh(
     speaker = it.graph.speak(topics.SAFETY_STATUS)
     it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
     speaker.publish(status("ACTIVE"))
-    it.graph.until(lambda: it.policy._conductor.goal.task is Task.POLICY, "armed")
+    it.graph.until(lambda: it.policy._control.conductor.goal.task is Task.POLICY, "armed")
     for k in range(4):
         it.robot.measure(20 * k * MS, position=[0.1 * k, 0.1], velocity=[1.0, 1.0])
         it.observation(k)
@@ -292,7 +293,7 @@ def test_cmd_vel_is_followed_until_it_is_stale_and_bad_ones_are_refused(
     twist = message if kind is Twist else message.twist
     twist.linear.x, twist.linear.y, twist.angular.z = 0.5, -0.25, 1.0
     operator.publish(message)
-    it.graph.until(lambda: it.policy._command_seen_ns is not None, "cmd_vel")
+    it.graph.until(lambda: it.policy._control._command_seen_ns is not None, "cmd_vel")
     assert asked(1) == [0.5, -0.25, 1.0]
     twist.linear.x = math.nan
     operator.publish(message)
@@ -315,7 +316,7 @@ def _estimating(tmp_path: Path, graph: Graph, mode: str = "lockstep") -> tuple[R
     robot_file = write_robot(tmp_path)
     spec = load_robot(robot_file)
     bundle = write_policy(tmp_path / "estimating", spec)
-    text = (bundle / "policy.yaml").read_text().replace("base_ang_vel", "base_lin_vel")
+    text = (bundle / "policy.yaml").read_text().replace("base_ang_vel", "base_lin_vel") + "base_velocity: estimator\n"
     (bundle / "policy.yaml").write_text(text)
     it = Rig(tmp_path, graph, policy=str(bundle), base_velocity_topic="estimate", mode=mode)
     estimator = graph.speak(topics.ODOMETRY, name="estimate")
@@ -324,18 +325,23 @@ def _estimating(tmp_path: Path, graph: Graph, mode: str = "lockstep") -> tuple[R
     graph.until(lambda: estimator.get_subscription_count() == 1, "subscriber")
     graph.until(lambda: monitor.get_subscription_count() == 2, "subscribers")
     monitor.publish(status("ACTIVE"))
-    graph.until(lambda: it.policy._conductor.goal.task is Task.POLICY, "armed")
+    graph.until(lambda: it.policy._control.conductor.goal.task is Task.POLICY, "armed")
     return it, estimator
 
 
-def _estimate(it: Rig, estimator: Any, velocity: float) -> None:
+def _estimate(it: Rig, estimator: Any, velocity: float, stamp_ns: int = 0) -> None:
     message = Odometry()
+    message.header.stamp = ns_to_stamp(stamp_ns)
     message.twist.twist.linear.x = velocity
     estimator.publish(message)
 
     def arrived() -> bool:
-        known = it.policy._pairing.base_linear_velocity
-        return known is not None and np.array_equal(known[0], velocity, equal_nan=True)
+        known = it.policy._control.pairing.velocity
+        return (
+            known is not None
+            and known.stamp_ns == stamp_ns
+            and np.array_equal(known.linear[0], velocity, equal_nan=True)
+        )
 
     it.graph.until(arrived, "the estimate")
 
@@ -347,12 +353,15 @@ def test_a_base_velocity_that_is_not_finite_gives_no_effort_and_the_policy_start
     _estimate(it, estimator, 0.5)
     it.robot.measure(0)
     first = it.observation(0)
-    it.robot.measure(20 * MS)
+    it.robot.measure(20 * MS)  # in lock-step it waits for the velocity of the same moment
+    it.graph.spin(0.05)
+    assert len(it.robot.efforts) == 1
+    _estimate(it, estimator, 0.5, 20 * MS)
     assert it.observation(1) != first  # the last action is in it
-    _estimate(it, estimator, math.nan)
+    _estimate(it, estimator, math.nan, 40 * MS)
     it.robot.measure(40 * MS)
     it.wait_refused(1)
-    _estimate(it, estimator, 0.5)
+    _estimate(it, estimator, 0.5, 60 * MS)
     it.robot.measure(60 * MS)
     assert it.observation(2) == first
     assert {stamp_to_ns(m.header.stamp) for m in it.robot.efforts} == {0, 20 * MS, 60 * MS}
@@ -384,7 +393,10 @@ def test_it_shows_itself_once_a_period_until_the_monitor_is_active(rig: Callable
     it.robot.heard_by(1)
     for k in range(31):
         it.robot.measure(2 * k * MS)
-        it.graph.until(lambda k=k: it.policy._state is not None and it.policy._state.stamp_ns == 2 * k * MS, "state")
+        it.graph.until(
+            lambda k=k: it.policy._control._state is not None and it.policy._control._state.stamp_ns == 2 * k * MS,
+            "state",
+        )
     it.graph.until(lambda: len(it.robot.efforts) == 4, "four standby efforts in 60 ms")
     assert {m.header.frame_id for m in it.robot.efforts} == {topics.STANDBY}
     speaker = it.graph.speak(topics.SAFETY_STATUS)
@@ -402,7 +414,7 @@ def test_disarmed_and_armed_again_between_two_statuses_is_a_new_entry(rig: Calla
     speaker = it.graph.speak(topics.SAFETY_STATUS)
     it.graph.until(lambda: speaker.get_subscription_count() == 2, "subscribers")
     speaker.publish(status("ACTIVE", armings=1))
-    it.graph.until(lambda: it.policy._conductor.goal.task is Task.POLICY, "armed")
+    it.graph.until(lambda: it.policy._control.conductor.goal.task is Task.POLICY, "armed")
     for index in (0, 1):
         it.robot.measure(20 * index * MS)
         it.observation(index)
@@ -545,7 +557,9 @@ def test_every_parameter_is_described_and_fixed_once_the_node_runs(
     for item in fields(kind):
         descriptor = node.describe_parameter(item.name)
         assert descriptor.description.endswith((".", "]")), item.name
-        assert descriptor.read_only, item.name
+        assert descriptor.read_only == (item.name != "policies"), item.name
+        if not descriptor.read_only:
+            continue
         (result,) = node.set_parameters([Parameter(item.name, value=_other(item.name, kind))])
         assert not result.successful, item.name
         assert "read-only" in result.reason or "out of range" in result.reason, result.reason
@@ -596,3 +610,89 @@ def test_the_shown_vectors_are_those_of_the_network(rig: Callable[..., Rig]) -> 
     assert np.array(actions[0].data).shape == (2,)
     # The hip stands at its default, the second joint of the network: no offset; upright: gravity straight down.
     assert it.observation(0)[NEWEST : NEWEST + 11] == [0, 0, 0, 0, 0, -1, 0, 0, 0, 0, 0]
+
+
+# Changing the policy.
+
+
+def _switch(it: Rig, name: str) -> Trigger.Response:
+    return it.graph.call(Trigger, f"policy/switch_to/{name}", Trigger.Request())
+
+
+def _rig_with_two(tmp_path: Path, graph: Graph, **parameters: Any) -> Rig:
+    """The tiny policy, and one that stands still with twice its gains."""
+    spec = load_robot(write_robot(tmp_path))
+    gains = {j.name: {"default": j.default_position, "kp": 2 * j.kp, "kd": 2 * j.kd} for j in spec.joints[::-1]}
+    stiff = write_policy(tmp_path / "stiff", spec, gain=0.0, name="stiff", joints=gains)
+    return Rig(tmp_path, graph, policies=[str(stiff)], **parameters)
+
+
+def test_a_service_changes_the_policy_while_it_stands_by(tmp_path: Path, graph: Graph) -> None:
+    it = _rig_with_two(tmp_path, graph)
+    assert values_of(it.policy.diagnose())["policies"] == "tiny stiff"
+    assert _switch(it, "stiff").success
+    assert values_of(it.policy.diagnose())["policy"] == "stiff"
+    again = _switch(it, "stiff")
+    assert (again.success, "chosen already" in again.message) == (False, True)
+
+
+def test_a_service_changes_the_policy_that_runs_and_every_state_is_answered(tmp_path: Path, graph: Graph) -> None:
+    it = _rig_with_two(tmp_path, graph, switch_blend=0.1).armed()
+    robot = it.robot
+    robot.measure(2 * MS)
+    graph.until(lambda: robot.answers(2 * MS), "an answer")
+    answer = _switch(it, "stiff")
+    assert answer.success
+    assert "'stiff' takes over from 'tiny' within 0.1 s" in answer.message
+    for stamp in range(4, 124, 4):
+        robot.measure(stamp * MS)
+        graph.until(lambda stamp=stamp: robot.answers(stamp * MS), f"the answer at {stamp} ms")
+    last = robot.efforts[-1]
+    # Standing still with twice the gains: 2·(kp·(default − q) − kd·q̇), within the limits.
+    spec, measured = robot.robot, robot.joint_state(0)
+    position = dict(zip(measured.name, measured.position, strict=True))
+    velocity = dict(zip(measured.name, measured.velocity, strict=True))
+    for joint in spec.joints:
+        wanted = 2 * (joint.kp * (joint.default_position - position[joint.name]) - joint.kd * velocity[joint.name])
+        wanted = max(-joint.effort_limit, min(joint.effort_limit, wanted))
+        assert dict(zip(last.name, last.effort, strict=True))[joint.name] == pytest.approx(wanted)
+
+
+def test_a_policy_is_loaded_beside_the_running_one_and_a_bad_one_leaves_it_running(
+    tmp_path: Path, graph: Graph
+) -> None:
+    it = Rig(tmp_path, graph, switch_blend=0.1).armed()
+    spec = it.robot.robot
+    late = write_policy(tmp_path / "late", spec, gain=0.0, name="late")
+    broken = write_policy(tmp_path / "broken", spec)
+    (broken / "policy.onnx").write_bytes(b"no network")
+    stranger = write_policy(tmp_path / "stranger", spec)
+    stranger_text = (stranger / "policy.yaml").read_text().replace("hip", "toe")
+    (stranger / "policy.yaml").write_text(stranger_text)
+    names = [str(late), str(broken), str(stranger), str(tmp_path / "absent")]
+    (result,) = it.policy.set_parameters([Parameter("policies", value=names)])
+    assert result.successful
+    (clash,) = it.policy.set_parameters([Parameter("policies", value=[str(late), str(tmp_path / "x" / "late")])])
+    assert not clash.successful
+    assert "same name" in clash.reason
+    for name, words in (("broken", "policy.onnx"), ("stranger", "'toe'"), ("absent", "absent")):
+        graph.until(lambda name=name: "being loaded" not in _switch(it, name).message, f"{name} looked at")
+        answer = _switch(it, name)
+        assert not answer.success
+        assert answer.message.startswith("'tiny' stays: ")
+        assert words in answer.message
+    it.robot.measure(2 * MS)
+    graph.until(lambda: it.robot.answers(2 * MS), "the running policy's answer")
+    assert values_of(it.policy.diagnose())["policy"] == "tiny"
+    assert _switch(it, "late").success
+    assert values_of(it.policy.diagnose())["policy"] == "late"
+
+
+def test_a_further_policy_that_cannot_be_loaded_is_refused_at_configure(
+    tmp_path: Path, graph: Graph, capfd: pytest.CaptureFixture[str]
+) -> None:
+    spec = load_robot(write_robot(tmp_path))
+    first = write_policy(tmp_path / "tiny", spec)
+    node = graph.node(PolicyNode, robot=str(tmp_path / "robot.yaml"), policy=str(first), policies=["nowhere/at_all"])
+    assert node.trigger_configure() != OK
+    assert "nowhere/at_all" in capfd.readouterr().err

@@ -441,7 +441,7 @@ def test_in_lockstep_an_effort_from_before_a_reset_is_not_sent_after_it(rig: Cal
     it.graph.spin(0.03)
     for stamp_ns in (0, 2 * MS, 4 * MS):
         it.robot.measure(stamp_ns)
-        it.graph.until(lambda stamp_ns=stamp_ns: it.node._state.stamp_ns == stamp_ns, "the state")
+        it.graph.until(lambda stamp_ns=stamp_ns: it.node._control._state.stamp_ns == stamp_ns, "the state")
         it.say(ASKED, stamp_ns=stamp_ns)
         it.graph.spin(0.02)
     it.robot.measure(6 * MS)
@@ -459,7 +459,7 @@ def test_in_lockstep_a_reset_of_the_simulation_leaves_the_robot_armed_or_not_whe
             answer(it, stamp * MS, ASKED)
         assert it.robot.state == "ACTIVE"
         it.robot.measure(0)
-        it.graph.until(lambda: it.node._state.stamp_ns == 0, "the reset")
+        it.graph.until(lambda: it.node._control._state.stamp_ns == 0, "the reset")
         it.graph.spin(0.03)
         states.append(it.robot.state)
     assert states[0] == states[1]

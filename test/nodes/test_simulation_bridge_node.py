@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ from humanoid_rl_ros.resources import find_robot
 pytestmark = pytest.mark.ros
 MS = 1_000_000
 PERIOD = 2 * MS
+TORSO = """<mujoco><worldbody><body name="torso" pos="0 0 1"><freejoint/><geom type="box" size="0.2 0.2 0.2"/>
+<body name="arm" pos="0 0 0.5"><joint name="arm_joint" axis="0 1 0" range="-1 1"/><geom type="sphere" size="0.05"/>
+</body></body></worldbody><actuator><motor joint="arm_joint" ctrlrange="-5 5"/></actuator></mujoco>"""
 
 
 @pytest.fixture(scope="module")
@@ -373,6 +377,47 @@ def test_a_push_comes_at_its_time_after_the_release_and_after_every_reset(graph:
         graph.until(lambda: fastest() > 2.5, "the push")
         assert graph.call(Trigger, topics.SIMULATION_RESET, Trigger.Request()).success
         graph.until(lambda: stamp_to_ns(it.states[-1].header.stamp) == 0, "time 0")
+
+
+def test_forces_of_the_feet_come_with_every_odometry_and_change_nothing(graph: Graph, robot: RobotSpec) -> None:
+    """Standing on the PD law: the forces add up to the weight, 35 kg · 9.81 m/s²."""
+    runs = []
+    for wanted in (True, False):
+        odometry = graph.listen(topics.ODOMETRY)
+        contacts = graph.listen(topics.FOOT_CONTACTS)
+        it = Rig(
+            graph, robot, command_type="joint_state", mode="lockstep", odometry_rate=500.0, publish_foot_contacts=wanted
+        )
+        for k in range(250):
+            state = it.states[-1]
+            error = robot.default_position - np.array(state.position)
+            it.say(robot.kp * error - robot.kd * np.array(state.velocity), k * PERIOD)
+            it.reaches((k + 1) * PERIOD)
+        graph.until(lambda heard=odometry: stamp_to_ns(heard[-1].header.stamp) == 250 * PERIOD, "the last odometry")
+        if wanted:
+            graph.until(lambda a=contacts, b=odometry: len(a) == len(b), "as many contacts")
+            (dimension,) = contacts[-1].layout.dim
+            assert dimension.label == "left_ankle_roll_link,right_ankle_roll_link"
+            assert (dimension.size, len(contacts[-1].data)) == (2, 2)
+            assert list(contacts[0].data) == [0.0, 0.0]
+            assert sum(contacts[-1].data) == pytest.approx(35.0 * 9.81, rel=0.02)
+        else:
+            assert not contacts
+        runs.append((list(it.states[-1].position), list(it.states[-1].velocity)))
+        assert it.node.trigger_deactivate() == OK
+        assert it.node.trigger_cleanup() == OK
+    assert runs[0] == runs[1]
+
+
+def test_a_robot_that_lies_on_its_root_says_once_that_it_has_no_feet(
+    graph: Graph, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torso.xml").write_text(TORSO)
+    graph.active(SimulationBridgeNode, robot=str(tmp_path / "torso.xml"))
+    odometry = graph.listen(topics.ODOMETRY)
+    graph.until(lambda: len(odometry) > 5, "odometry")
+    assert graph.tester.count_publishers(topics.FOOT_CONTACTS.name) == 0
+    assert capfd.readouterr().err.count("does not stand on the ends of limbs") == 1
 
 
 def test_pushes_that_are_none_are_refused_by_name(graph: Graph, capfd: pytest.CaptureFixture[str]) -> None:

@@ -145,7 +145,7 @@ def test_nothing_that_can_be_said_brings_the_monitor_down_or_gets_past_it(
             service = rng.choice([topics.SAFETY_RESET, topics.SAFETY_EMERGENCY_STOP])
             graph.call(Trigger, service, Trigger.Request())
         graph.spin(0.001)
-        seen.add(monitor._monitor.state)
+        seen.add(monitor._control.monitor.state)
     assert {SafetyState.ACTIVE, SafetyState.DISARMED, SafetyState.ESTOP} <= seen
     assert int(values_of(monitor.diagnose())["rejected"]) > 10
     assert any(command.header.frame_id == "ACTIVE" for command in world.body.commands)
