@@ -1,0 +1,1 @@
+"""Bags: written, read, replayed, compared. Nothing here needs ROS."""

@@ -1,0 +1,1 @@
+"""What a bag tells: computed here, drawn by the command line."""
