@@ -52,6 +52,8 @@ ONNX = "onnx>=1.18,<2"  # writes policies; running them needs onnxruntime alone
 # Its `mujoco` extra brings imageio, without which none of its MuJoCo environments can be made.
 GYMNASIUM = "gymnasium[mujoco]>=1.1,<2"
 CLI = ["rich>=13.8,<16", "typer>=0.15,<1"]
+# zstandard and lz4 come with mcap; the reader of torn files uses them itself.
+BAGS = ["rosbags>=0.11.9,<0.12", "mcap>=1.6,<2", "zstandard", "lz4", "jinja2>=3.1,<4"]
 PLOT = ["matplotlib>=3.8,<4"]
 
 setup(
@@ -67,7 +69,7 @@ setup(
     license="Apache-2.0",
     keywords=["ROS 2", "humanoid", "reinforcement learning", "safety"],
     packages=find_packages(exclude=["test*"]),
-    package_data={NAME: ["py.typed"], f"{NAME}.simulation": ["models/*.xml"]},
+    package_data={NAME: ["py.typed"], f"{NAME}.simulation": ["models/*.xml"], f"{NAME}.cli": ["templates/*"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{NAME}"]),
         (SHARE, ["package.xml"]),
@@ -85,7 +87,8 @@ setup(
         "export": [ONNX],
         "cli": CLI,
         "plot": PLOT,
-        "demo": [*ROS, *SIMULATION, *POLICY, *CLI, *PLOT, ONNX],
+        "bags": [*BAGS, *POLICY, *CLI, *PLOT],
+        "demo": [*ROS, *SIMULATION, *POLICY, *BAGS, *CLI, *PLOT, ONNX],
         # torch is pinned exactly: `==2.13.0` also takes the CPU build, 2.13.0+cpu, and prefers it where it is offered.
         "train": [*SIMULATION, *POLICY, *CLI, *PLOT, "torch==2.13.0", GYMNASIUM, ONNX],
         # What `humanoid_rl bench training` measures itself against; nothing else needs them.

@@ -33,7 +33,7 @@ MESSAGES = {
 THIRD_PARTIES = {
     "core": {"numpy", "yaml"},
     "safety": {"numpy"},
-    "policies": {"numpy", "yaml", "onnxruntime", "torch"},
+    "policies": {"numpy", "yaml", "onnx", "onnxruntime", "torch"},
     "behaviours": {"numpy"},
     "simulation": {"numpy", "mujoco"},
     "interfaces": {"numpy", *MESSAGES},

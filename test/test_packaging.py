@@ -21,12 +21,13 @@ packaging_requirements = pytest.importorskip("packaging.requirements")
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "humanoid_rl_ros"
-NODES = ("policy_node", "safety_monitor_node", "simulation_bridge_node")
+NODES = ("policy_node", "safety_monitor_node", "simulation_bridge_node", "recorder_node")
 LITTER = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "install", "log")
 
 # Third parties whose rosdep key is not their own name, as ROS packages' are.
 ROSDEP_KEYS = {
     "gymnasium": "python3-gymnasium-pip",
+    "jinja2": "python3-jinja2",
     "matplotlib": "python3-matplotlib",
     "mujoco": "python3-mujoco-pip",
     "numpy": "python3-numpy",
@@ -36,7 +37,16 @@ ROSDEP_KEYS = {
     "typer": "python3-typer",
     "yaml": "python3-yaml",
 }
-WITHOUT_ROSDEP_KEY = {"onnx", "rsl_rl", "stable_baselines3", "tensordict"}  # named in a comment of package.xml instead
+WITHOUT_ROSDEP_KEY = {
+    "lz4",
+    "mcap",
+    "onnx",
+    "rosbags",
+    "rsl_rl",
+    "stable_baselines3",
+    "tensordict",
+    "zstandard",
+}  # named in a comment of package.xml instead
 
 
 def pip(*arguments: str | Path) -> None:
@@ -96,13 +106,14 @@ def test_every_configuration_and_launch_file_is_installed(prefix: Path, folder: 
         assert (prefix / "share" / NAME / file).read_bytes() == (ROOT / file).read_bytes()
 
 
-def test_models_and_type_marker_are_in_the_package(prefix: Path) -> None:
+def test_models_templates_and_type_marker_are_in_the_package(prefix: Path) -> None:
     (package,) = prefix.glob(f"lib/python*/site-packages/{NAME}")
     assert (package / "py.typed").is_file()
-    models = list(shipped(f"{NAME}/simulation/models"))
-    assert models
-    for model in models:
-        assert (package.parent / model).read_bytes() == (ROOT / model).read_bytes()
+    for folder in ("simulation/models", "cli/templates"):
+        files = list(shipped(f"{NAME}/{folder}"))
+        assert files
+        for file in files:
+            assert (package.parent / file).read_bytes() == (ROOT / file).read_bytes()
     assert not list(prefix.glob("lib/python*/site-packages/test*"))
 
 
@@ -190,7 +201,7 @@ def test_colcon_can_run_the_tests(metadata: Message) -> None:
 
 
 def test_demo_brings_every_part(metadata: Message) -> None:
-    extras = ("ros", "simulation", "policy", "export", "cli", "plot")
+    extras = ("ros", "simulation", "policy", "export", "bags", "cli", "plot")
     parts = {name for extra in extras for name in requirements(metadata, extra)}
     assert set(requirements(metadata, "demo")) == parts
 

@@ -62,7 +62,7 @@ def test_they_fit_their_robots_and_need_only_sensors(shipped: Shipped) -> None:
     bundle = find_policy(shipped.policy)
     assert bundle.weights.sha256
     assert not bundle.needs_base_linear_velocity
-    require_contract(bundle, find_robot(shipped.robot), has_base_linear_velocity=False)
+    require_contract(bundle, find_robot(shipped.robot))
 
 
 @pytest.mark.parametrize("shipped", WALKERS, ids=lambda s: s.policy)

@@ -120,7 +120,7 @@ def run_faults(options: FaultOptions, *, json_file: Path | None, console: Consol
     if json_file is not None:
         write_json(json_file, {"faults": [asdict(r) for r in results], "nodes": [asdict(n) for n in nodes]})
     complete = all(r.injected == r.detected == r.named == r.survived for r in results)
-    return complete and all(n.damped == n.trials == n.disarmed for n in nodes)
+    return complete and all(n.damped + n.unheard == n.trials == n.disarmed for n in nodes)
 
 
 def _chosen(only: Sequence[str]) -> list[Fault]:
@@ -246,5 +246,6 @@ def _node_table(nodes: Sequence[NodeFault]) -> Table:
     for n in nodes:
         middle, most = (_milliseconds(float(f(n.reactions))) if n.reactions else "–" for f in (np.median, np.max))
         hung = f"{len(n.hung)} times, at most {max(n.hung):.1f} s" if n.hung else "–"
-        table.add_row(n.node, n.how, str(n.trials), str(n.damped), middle, most, n.reason, str(n.disarmed), hung)
+        damped = f"{n.damped} of {n.trials - n.unheard}"
+        table.add_row(n.node, n.how, str(n.trials), damped, middle, most, n.reason, str(n.disarmed), hung)
     return table

@@ -14,14 +14,16 @@ from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 
+from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.cli.demo_report import DemoResult, draw, summarise, summary_table
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.observer import GraphObserver, Recording
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
-from humanoid_rl_ros.resources import default_policy, find_policy, find_robot
+from humanoid_rl_ros.resources import DEFAULT_ROBOT, default_policy, find_policy, find_robot, robot_of
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 
 START_TIMEOUT_S = 60.0  # the first start after an installation compiles every module
@@ -38,7 +40,7 @@ class DemoOptions:
     """What `humanoid_rl demo` was asked.
 
     Attributes:
-        robot, policy: names or paths, as `humanoid_rl_ros.resources` finds them.
+        robot, policy: names or paths, as `humanoid_rl_ros.resources` finds them; robot empty: the policy's own.
         command: linear x, y [m/s], angular z [rad/s].
         seconds: simulated time [s].
         mode: ``lockstep`` or ``realtime``.
@@ -93,6 +95,11 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
     Raises:
         HumanoidError: the robot, the policy or a node is not usable, or a node died.
     """
+    if not np.isfinite(options.command).all():
+        raise ConfigError(
+            f"--command takes finite numbers, found {' '.join(f'{value:g}' for value in options.command)}"
+        )
+    options = replace(options, robot=options.robot or _robot_for(options.policy))
     robot = find_robot(options.robot)
     options = replace(options, policy=options.policy or default_policy(robot))
     bundle = find_policy(options.policy)
@@ -118,11 +125,13 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         soft_wrap=True,
     )
     run = {"robot": robot.name, "policy": bundle.name, "mode": options.mode, "command": tuple(options.command)}
-    result, record, error = _watch(graph, options, console, run)
+    _, gains = pose_and_gains(bundle, robot)
+    result, record, error = _watch(graph, options, console, run, gains.effort_limit)
     if result is not None:
         console.print(summary_table(result))
         if options.json_file is not None:
-            write_json(options.json_file, result.as_json())
+            cut_short = {} if error is None else {"error": str(error)}
+            write_json(options.json_file, result.as_json() | cut_short)
         if options.picture is not None:
             _draw(record, result, robot, options.picture)
             console.print(f"picture: {options.picture}")
@@ -130,6 +139,10 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         raise error
     assert result is not None
     return result.stood or (bool(options.pushes) and result.on_its_feet)
+
+
+def _robot_for(policy: str) -> str:
+    return robot_of(find_policy(policy)) if policy else DEFAULT_ROBOT
 
 
 def _draw(record: Recording, result: DemoResult, robot: RobotSpec, picture: Path) -> None:
@@ -140,7 +153,7 @@ def _draw(record: Recording, result: DemoResult, robot: RobotSpec, picture: Path
 
 
 def _watch(
-    graph: GraphParameters, options: DemoOptions, console: Console, run: Mapping[str, Any]
+    graph: GraphParameters, options: DemoOptions, console: Console, run: Mapping[str, Any], effort_limit: FloatArray
 ) -> tuple[DemoResult | None, Recording, HumanoidError | None]:
     """Start the nodes, follow the run to its end, end the nodes."""
     error: HumanoidError | None = None
@@ -162,11 +175,11 @@ def _watch(
                 error = problem
             except KeyboardInterrupt:
                 error = HumanoidError("interrupted")
-        if not observer.recording.time:
+        released = view.released()
+        if not observer.recording.time or released < 0.0:
             return None, observer.recording, error or HumanoidError("no simulated time passed")
-        released = max(view.released(), 0.0)
         record = observer.recording.between(released, released + options.seconds)
-        result = summarise(record, observer.diagnostics, observer.safety, run=run)
+        result = summarise(record, observer.diagnostics, observer.safety, run=run, effort_limit=effort_limit)
         return result, record, error
     finally:
         observer.close()

@@ -12,10 +12,13 @@ import numpy as np
 from rich.table import Table
 
 from humanoid_rl_ros.cli.observer import Recording
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
 
 FALLEN_TILT_RAD = 1.0
 FALLEN_HEIGHT_SHARE = 0.6
+AT_LIMIT = 0.99
+"""Share of its limit from which on an effort is at it."""
 LABELLED_S = 0.3
 STATE_COLOURS = {
     "DISARMED": "tab:gray",
@@ -30,13 +33,14 @@ STATE_COLOURS = {
 
 @dataclass(frozen=True)
 class DemoResult:
-    """The summary of a run; `--json` writes these fields.
+    """The summary of a run; `--json` writes these fields, `stood`, and the `error` of a run that was cut short.
 
     Attributes:
         robot, policy, mode: what ran.
         command: linear x, y [m/s], angular z [rad/s].
         fell: tilted over 1 rad, sank under 60 % of its first height, or the monitor said FALLING.
         seconds: simulated time that passed [s].
+        seconds_upright: until it fell, or all of them [s].
         mean_speed: mean forward velocity [m/s, body frame].
         mean_velocity: mean linear x, y and angular z [m/s, m/s, rad/s, body frame].
         min_height: lowest base height [m].
@@ -45,6 +49,9 @@ class DemoResult:
         ticks: joint states the policy node answered.
         late_ticks: inferences later than half a control period, and in real time joint states that came late.
         tick_ms: joint state received to effort published, p50, p99, max [ms].
+        inference_ms: the same of those joint states for which the network was run.
+        effort_at_limit: share of the efforts on the motors that are at the limit of policy or robot, over time and
+            joints.
         clamped_fraction: share of policy efforts that the safety monitor altered.
         safety_state, safety_reason: where the monitor stood at the end.
         faults: times a violation took the motors from the policy.
@@ -57,6 +64,7 @@ class DemoResult:
     command: tuple[float, ...]
     fell: bool
     seconds: float
+    seconds_upright: float
     mean_speed: float
     mean_velocity: tuple[float, ...]
     min_height: float
@@ -65,6 +73,8 @@ class DemoResult:
     ticks: int
     late_ticks: int
     tick_ms: dict[str, float]
+    inference_ms: dict[str, float]
+    effort_at_limit: float
     clamped_fraction: float
     safety_state: str
     safety_reason: str
@@ -102,6 +112,7 @@ def summarise(
     safety: Mapping[str, str],
     *,
     run: Mapping[str, Any],
+    effort_limit: FloatArray | None = None,
 ) -> DemoResult:
     """The numbers of a run.
 
@@ -110,6 +121,7 @@ def summarise(
         diagnostics: last diagnostics of each node, by node name.
         safety: last safety status.
         run: `robot`, `policy`, `mode` and `command`, as they go into the result.
+        effort_limit: of the joints in their recorded order; None where nobody knows [N·m; Shape (n,)].
 
     Returns:
         The summary.
@@ -123,10 +135,16 @@ def summarise(
     commands = int(monitor.get("commands", 0))
     state = safety.get("state", "unknown")
     fell = bool(tilt.max() > FALLEN_TILT_RAD or height.min() < FALLEN_HEIGHT_SHARE * height[0] or state == "FALLING")
+    down = np.flatnonzero((tilt > FALLEN_TILT_RAD) | (height < FALLEN_HEIGHT_SHARE * height[0]))
+    upright = recording.time[down[0]] - recording.time[0] if len(down) and recording.time else seconds
+    at_limit = (
+        np.abs(recording.effort) >= AT_LIMIT * effort_limit if recording.effort and effort_limit is not None else 0
+    )
     return DemoResult(
         **run,
         fell=fell or not recording.time,
         seconds=round(seconds, 6),
+        seconds_upright=round(upright, 6),
         mean_speed=float(velocity[0]),
         mean_velocity=tuple(float(v) for v in velocity),
         min_height=float(height.min()),
@@ -134,7 +152,9 @@ def summarise(
         real_time_factor=seconds / wall_seconds if wall_seconds > 0.0 else 0.0,
         ticks=int(policy.get("ticks", 0)),
         late_ticks=int(policy.get("late_ticks", 0)) + int(bridge.get("late", 0)),
-        tick_ms={key: float(policy.get(f"tick_ms_{key}", 0.0)) for key in ("p50", "p99", "max")},
+        tick_ms=_times(policy, "tick_ms"),
+        inference_ms=_times(policy, "inference_ms"),
+        effort_at_limit=float(np.mean(at_limit)),
         clamped_fraction=int(monitor.get("clamped", 0)) / commands if commands else 0.0,
         safety_state=state,
         safety_reason=safety.get("last_fault", "") or safety.get("reason", ""),
@@ -142,6 +162,10 @@ def summarise(
         falls=int(monitor.get("falls", 0)),
         recoveries=int(monitor.get("recoveries", 0)),
     )
+
+
+def _times(values: Mapping[str, str], name: str) -> dict[str, float]:
+    return {key: float(values.get(f"{name}_{key}", 0.0)) for key in ("p50", "p99", "max")}
 
 
 def summary_table(result: DemoResult) -> Table:

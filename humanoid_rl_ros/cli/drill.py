@@ -14,7 +14,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import RobotState, VelocityCommand
-from humanoid_rl_ros.policies.bundle import PolicyBundle
+from humanoid_rl_ros.policies.bundle import GROUND_TRUTH, PolicyBundle
 from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.safety.limits import SafetyLimits
 from humanoid_rl_ros.safety.monitor import SafetyMonitor
@@ -52,18 +52,20 @@ class Drill:
         robot = cast.robot
         policy = self._behaviour(cast.policy, robot)
         get_up = None if cast.get_up is None else self._behaviour(cast.get_up, robot)
-        self.monitor = SafetyMonitor(robot, cast.limits)
-        self._loop = ControlLoop(Conductor(policy, get_up), self.monitor)
+        self.monitor = SafetyMonitor(robot, cast.limits.for_states_at(cast.policy.pd_rate))
+        self.conductor = Conductor(policy, get_up)
+        self._loop = ControlLoop(self.conductor, self.monitor)
         self.backend = MujocoBackend(
             robot, state_rate=float(cast.policy.pd_rate), initial_position=policy.start_position
         )
         self.command = VelocityCommand()
         self.state: RobotState = self.backend.read()
+        self.effort: FloatArray = np.zeros(robot.n_joints)
         self._standing_height = self.backend.ground_truth().base_height
 
     @staticmethod
     def _behaviour(bundle: PolicyBundle, robot: RobotSpec) -> PolicyBehaviour:
-        require_contract(bundle, robot, has_base_linear_velocity=True)
+        require_contract(bundle, robot, base_velocity=GROUND_TRUTH)
         return PolicyBehaviour(bundle, robot, bundle.load_network())
 
     @property
@@ -91,7 +93,8 @@ class Drill:
 
     def step(self) -> RobotState:
         """One state on."""
-        self.state = self.backend.step(self._loop.answer(self.state, self.command).effort)
+        self.effort = self._loop.answer(self.state, self.command).effort
+        self.state = self.backend.step(self.effort)
         return self.state
 
     def run(self, seconds: float, *, until: SafetyState | None = None) -> bool:

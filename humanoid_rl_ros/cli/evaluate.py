@@ -142,11 +142,7 @@ def _policy(options: EvaluateOptions, trained: CheckpointPolicy | None) -> tuple
         robot = find_robot(options.robot or trained.robot)
         return trained.robot_contract(), trained.act, robot, options.task or trained.task
     bundle = find_policy(options.policy)
-    network = bundle.load_network()
-    batch = getattr(network, "infer_batch", None)
-    if batch is None:
-        raise ConfigError(f"policy '{bundle.name}': only ONNX policies can be evaluated; {bundle.weights.path} is none")
-    return bundle, batch, find_robot(options.robot or "reference"), options.task or "walk"
+    return bundle, bundle.load_network().infer_batch, find_robot(options.robot or "reference"), options.task or "walk"
 
 
 def _within(command: tuple[float, float, float], contract: PolicyBundle) -> bool:

@@ -14,9 +14,10 @@ from typing import Any
 from sensor_msgs.msg import JointState
 
 from humanoid_rl_ros.cli.fault_rig import HOUR_NS, FaultRig
+from humanoid_rl_ros.control.safety_control import TICK_PERIOD_NS
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.nodes.quality import qos
-from humanoid_rl_ros.nodes.safety_monitor_node import GRAPH_PERIOD_S, TICK_PERIOD_S
+from humanoid_rl_ros.nodes.safety_monitor_node import GRAPH_PERIOD_NS
 from humanoid_rl_ros.safety.limits import SafetyLimits
 from humanoid_rl_ros.safety.state_rules import FLOOD_WINDOW_NS
 from humanoid_rl_ros.safety.status import ON_ITS_FEET, PASSING, SafetyState
@@ -82,19 +83,19 @@ def _through_the_stop(rig: FaultRig) -> None:
 
 def _runs(rule: str) -> Callable[[SafetyLimits, float], float]:
     """So many messages in a row, and one period before the first of them."""
-    return lambda limits, period: (getattr(limits, rule) + 1) * period + TICK_PERIOD_S
+    return lambda limits, period: (getattr(limits, rule) + 1) * period + TICK_PERIOD_NS * 1e-9
 
 
 def _lasts(rule: str, messages: int = 1) -> Callable[[SafetyLimits, float], float]:
-    return lambda limits, period: messages * period + getattr(limits, rule) + TICK_PERIOD_S
+    return lambda limits, period: messages * period + getattr(limits, rule) + TICK_PERIOD_NS * 1e-9
 
 
 def _flooded(limits: SafetyLimits, period: float) -> float:
-    return 2.0 * WINDOW_S + 2.0 * period + TICK_PERIOD_S
+    return 2.0 * WINDOW_S + 2.0 * period + TICK_PERIOD_NS * 1e-9
 
 
 def _discovered(limits: SafetyLimits, period: float) -> float:
-    return DISCOVERY_S + GRAPH_PERIOD_S + period + 2.0 * TICK_PERIOD_S
+    return DISCOVERY_S + GRAPH_PERIOD_NS * 1e-9 + period + 2.0 * TICK_PERIOD_NS * 1e-9
 
 
 FAULTS: tuple[Fault, ...] = (

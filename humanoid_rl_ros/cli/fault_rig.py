@@ -19,7 +19,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.cdr import ImuWriter, JointStateReader, JointStateWriter
-from humanoid_rl_ros.interfaces.conversions import xyzw
+from humanoid_rl_ros.interfaces.measurements import xyzw
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.base import make_executor
 from humanoid_rl_ros.nodes.quality import qos

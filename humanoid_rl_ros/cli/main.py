@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from humanoid_rl_ros import __version__
-from humanoid_rl_ros.core.errors import HumanoidError, MissingDependencyError
+from humanoid_rl_ros.cli.bag_commands import bag_app
+from humanoid_rl_ros.cli.bench_commands import bench_app
+from humanoid_rl_ros.cli.policy_commands import policy_app
+from humanoid_rl_ros.cli.terminal import JsonFile, console, error_console, training_libraries
+from humanoid_rl_ros.core.errors import HumanoidError
 
 app = typer.Typer(
     help="Run a learned policy on a humanoid with ROS 2, keep the robot safe, and see what happened.",
@@ -22,14 +23,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 robot_app = typer.Typer(help="Robot files.", no_args_is_help=True)
-policy_app = typer.Typer(help="Policy bundles.", no_args_is_help=True)
-bench_app = typer.Typer(help="Measurements.", no_args_is_help=True)
 app.add_typer(robot_app, name="robot")
 app.add_typer(policy_app, name="policy")
+app.add_typer(bag_app, name="bag")
 app.add_typer(bench_app, name="bench")
-
-console = Console(highlight=False)
-error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 class Mode(str, Enum):
@@ -39,20 +36,14 @@ class Mode(str, Enum):
     realtime = "realtime"
 
 
-class Held(str, Enum):
-    """What becomes of joints that a policy does not drive while it is trained."""
-
-    welded = "welded"
-    simulated = "simulated"
-
-
-JsonFile = Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the result as JSON.")]
-Robot = Annotated[str, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF).")]
-
-
 @app.command()
 def demo(
-    robot: Robot = "reference",
+    robot: Annotated[
+        str,
+        typer.Option(
+            help="Shipped robot, robot YAML, or model file (MJCF, URDF); by default the policy's, or reference."
+        ),
+    ] = "",
     policy: Annotated[
         str, typer.Option(help="Shipped policy or bundle folder; by default the one shipped for the robot.")
     ] = "",
@@ -138,7 +129,7 @@ def train(
     export: Annotated[bool, typer.Option(help="Write the policy bundle at the end.")] = True,
 ) -> None:
     """Train a policy in simulation; Ctrl-C saves and leaves, --resume goes on, FOLDER/policy is what it learned."""
-    with _training_libraries():
+    with training_libraries():
         from humanoid_rl_ros.cli.train import run_train
         from humanoid_rl_ros.cli.train_settings import TrainOptions
 
@@ -171,7 +162,7 @@ def export_command(
     output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Bundle to write.")],
 ) -> None:
     """Write the policy bundle of a checkpoint, and verify that ONNX gives the actions of torch."""
-    with _training_libraries():
+    with training_libraries():
         from humanoid_rl_ros.cli.export import run_export
 
     run_export(source, output, console)
@@ -206,7 +197,7 @@ def evaluate_command(
     json_file: JsonFile = None,
 ) -> None:
     """Survival, tracking error, energy and effort over commands and pushes; exit 0 if no robot fell."""
-    with _training_libraries():
+    with training_libraries():
         from humanoid_rl_ros.cli.evaluate import EvaluateOptions, parse_command, run_evaluate
         from humanoid_rl_ros.envs.evaluation import EvaluationSpec
 
@@ -230,11 +221,12 @@ def robot_describe(
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Robot YAML to write.")] = None,
     name: Annotated[str, typer.Option(help="Name of the robot; the model's by default.")] = "",
     imu: Annotated[str, typer.Option(help="Site or body that carries the IMU.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the file.")] = False,
 ) -> None:
     """Write a robot YAML for any humanoid model, and say what was inferred."""
     from humanoid_rl_ros.cli.robot import describe_robot
 
-    describe_robot(model, output, name, imu, console, error_console)
+    describe_robot(model, output, name, imu, console, error_console, overwrite=overwrite)
 
 
 @robot_app.command("check")
@@ -244,155 +236,6 @@ def robot_check(robot: Annotated[str, typer.Argument(help="Shipped robot, robot 
 
     if not check_robot(robot, console):
         raise typer.Exit(1)
-
-
-@policy_app.command("stand")
-def policy_stand(
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Bundle to write.")],
-    robot: Robot = "reference",
-    period: Annotated[float, typer.Option(min=0.002, help="Time between two inferences (s).")] = 0.02,
-) -> None:
-    """Make a standing policy for a robot, to run the graph with before anything is trained."""
-    from humanoid_rl_ros.cli.policy_stand import stand
-
-    stand(robot, output, period=period)
-    console.print(f"wrote {output}")
-
-
-@policy_app.command("check")
-def policy_check(
-    bundle: Annotated[str, typer.Argument(help="Shipped policy or bundle folder.")], robot: Robot = "reference"
-) -> None:
-    """Compare a bundle with a robot, without running either; exit 0 if it fits."""
-    from humanoid_rl_ros.cli.policy_check import check_policy
-
-    if not check_policy(bundle, robot, console):
-        raise typer.Exit(1)
-
-
-@bench_app.command("latency")
-def bench_latency(
-    rate: Annotated[list[int], typer.Option(help="Joint states per second; may be repeated.")] = [200, 500],  # noqa: B006  # typer copies it
-    seconds: Annotated[float, typer.Option(min=1.0, help="Length of one turn (s).")] = 5.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns the chains take, to even out a busy machine.")] = 3,
-    json_file: JsonFile = None,
-) -> None:
-    """Joint state published to clamped command received, 29 joints, through the real nodes and through a bare echo."""
-    from humanoid_rl_ros.cli.bench_latency import run_latency
-
-    run_latency(rates=rate, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
-
-
-@bench_app.command("safety")
-def bench_safety(
-    count: Annotated[int, typer.Option(min=1000, help="Wild inputs to the envelope.")] = 1_000_000,
-    hours: Annotated[float, typer.Option(min=0.001, help="Simulated time to walk under pushes (h).")] = 1.0,
-    robot: Robot = "reference",
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    json_file: JsonFile = None,
-) -> None:
-    """Wild inputs against the envelope, the monitor's cost, and an hour of walking in which it must not cry wolf."""
-    from humanoid_rl_ros.cli.bench_safety import run_safety
-
-    result = run_safety(count=count, hours=hours, robot=robot, seed=seed, json_file=json_file, console=console)
-    if result.broken or result.trips:
-        raise typer.Exit(1)
-
-
-@bench_app.command("falls")
-def bench_falls(
-    count: Annotated[int, typer.Option(min=1, help="Falls.")] = 100,
-    robot: Robot = "reference",
-    policy: Annotated[str, typer.Option(help="Bundle it walks by; by default the one shipped for the robot.")] = "",
-    get_up: Annotated[str, typer.Option(help="Bundle that gets it up; by default the one shipped for it.")] = "",
-    seed: Annotated[int, typer.Option(min=0, help="Of directions, times and commands.")] = 0,
-    safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
-    json_file: JsonFile = None,
-) -> None:
-    """Push a walking robot over in eight directions, again and again, and count how often it gets up and walks on."""
-    from humanoid_rl_ros.cli.bench_falls import FallOptions, run_falls
-
-    run_falls(FallOptions(robot, policy, get_up, count, seed, safety), json_file=json_file, console=console)
-
-
-@bench_app.command("faults")
-def bench_faults(
-    trials: Annotated[int, typer.Option(min=1, help="Of each fault while ACTIVE.")] = 20,
-    state_trials: Annotated[int, typer.Option(min=0, help="Of each fault in every other state.")] = 3,
-    kills: Annotated[int, typer.Option(min=1, help="Of each node that is killed, stopped or raises.")] = 3,
-    rate: Annotated[float, typer.Option(min=50.0, max=1000.0, help="Joint states per second.")] = 200.0,
-    only: Annotated[list[str] | None, typer.Option(help="Part of a fault's name; may be given again.")] = None,
-    load: Annotated[int, typer.Option(min=0, help="Processes that compute beside it.")] = 0,
-    json_file: JsonFile = None,
-) -> None:
-    """Break the graph in every way and every state, and time how soon the safety monitor is safe and what it says."""
-    from humanoid_rl_ros.cli.bench_faults import FaultOptions, run_faults
-
-    options = FaultOptions(trials, state_trials, kills, rate, tuple(only or ()), load)
-    if not run_faults(options, json_file=json_file, console=console):
-        raise typer.Exit(1)
-
-
-@bench_app.command("training")
-def bench_training(
-    only: Annotated[
-        str, typer.Option(metavar="NAMES", help="Of ours,sb3,rsl_rl; by default all that are installed.")
-    ] = "",
-    task: Annotated[str, typer.Option(help="Shipped task (walk, stand, get_up) or task YAML.")] = "walk",
-    robot: Robot = "reference",
-    environments: Annotated[
-        int | None, typer.Option(min=1, help="Robots of each learner; the learner YAML's by default.")
-    ] = None,
-    held: Annotated[Held, typer.Option(help="Joints that the policy does not drive.")] = Held.welded,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY=VALUE", help="Key of the learner or the task; may be repeated."),
-    ] = None,
-    seconds: Annotated[float, typer.Option(min=0.01, help="Length of one turn (s).")] = 10.0,
-    rounds: Annotated[int, typer.Option(min=1, help="Turns of each learner, to even out a busy machine.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
-    threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
-    torch_threads: Annotated[int, typer.Option(min=1, help="Of the learners' arithmetic.")] = 1,
-    time_to_walk: Annotated[
-        bool, typer.Option("--time-to-walk", help="Instead: train from nothing until the robot walks.")
-    ] = False,
-    minutes: Annotated[float, typer.Option(min=0.001, help="With it: when to give up (min).")] = 10.0,
-    seeds: Annotated[int, typer.Option(min=1, help="With it: trainings.")] = 1,
-    json_file: JsonFile = None,
-) -> None:
-    """Environment steps a second while learning, ours beside Stable-Baselines3 and rsl_rl, and where the time goes."""
-    with _training_libraries():
-        from humanoid_rl_ros.cli.bench_training import BenchOptions, run_training
-        from humanoid_rl_ros.cli.bench_walking import run_time_to_walk
-
-    options = BenchOptions(
-        only=tuple(name.strip() for name in only.split(",") if name.strip()),
-        task=task,
-        robot=robot,
-        environments=environments,
-        held=held.value,
-        settings=tuple(settings or ()),
-        seed=seed,
-        threads=threads,
-        torch_threads=torch_threads,
-    )
-    if time_to_walk:
-        run_time_to_walk(options, minutes=minutes, seeds=seeds, json_file=json_file, console=console)
-    else:
-        run_training(options, seconds=seconds, rounds=rounds, json_file=json_file, console=console)
-
-
-@contextmanager
-def _training_libraries() -> Iterator[None]:
-    """Says what to install where an import finds a library missing."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        if (error.name or "").startswith(__package__.partition(".")[0]):
-            raise
-        raise MissingDependencyError(
-            f"training needs {error.name}, which is not installed: pip install 'humanoid_rl_ros[train]'"
-        ) from None
 
 
 def _version(value: bool) -> None:

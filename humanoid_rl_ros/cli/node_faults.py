@@ -34,7 +34,7 @@ HUNG_S = 0.2
 WALKS_S = 0.5
 LATEST = 20
 """States back to which a damping effort may answer: 0.1 s."""
-FORGIVEN = 0.2
+FORGIVEN = 0.05
 WAYS = (
     ("policy_node", "SIGKILL"),
     ("policy_node", "SIGSTOP"),
@@ -52,6 +52,7 @@ class NodeFault:
         node, how: which.
         trials: how often.
         damped: how often the motors damped, or were without effort, and stayed so.
+        unheard: how often nothing was heard of the motors any more, so that nobody knows.
         disarmed: how often the monitor, or a new one in its place, then let no effort pass.
         reactions: from its end to the first damping on the motors, in the time of the robot's states [s].
         reason: who damped: the monitor, or the motors by their own time-out.
@@ -64,6 +65,7 @@ class NodeFault:
     how: str
     trials: int = 0
     damped: int = 0
+    unheard: int = 0
     disarmed: int = 0
     reactions: list[float] = field(default_factory=list)
     reason: str = ""
@@ -115,7 +117,7 @@ class _Motors:
     def settled_after(self, since_ns: int) -> float | None:
         """Time of the robot from then to the first state from which on all are quiet [s]; None where there is none.
 
-        A state that got lost on its best-effort topic makes the next one look loud: one in five is forgiven.
+        A state that got lost on its best-effort topic makes the next one look loud: one in twenty is forgiven.
         """
         last, *heard = self._from(since_ns)
         loud_after = 0
@@ -188,6 +190,9 @@ def _die(rig: FaultRig, motors: _Motors, result: NodeFault, records: str) -> Non
         began_ns = _end(rig, victim, result.how)
         rig.listen(WATCH_LIMIT_S, lambda: motors.heard_since(began_ns) >= WATCH_S)
         settled, hung = motors.settled_after(began_ns), motors.hung_after(began_ns)
+        if motors.heard_since(began_ns) == 0.0:
+            result.unheard += 1
+            hung = WATCH_LIMIT_S
         if hung > HUNG_S:
             result.hung.append(hung)
         if settled is not None:

@@ -21,7 +21,7 @@ class RaisingMonitor(SafetyMonitorNode):
 
     def _tick(self) -> None:
         super()._tick()
-        if self._monitor is not None and self._monitor.state in PASSING:
+        if self._control is not None and self._control.monitor.state in PASSING:
             self._passing_since = self._passing_since or time.monotonic()
             if time.monotonic() - self._passing_since > RAISES_AFTER_S:
                 raise RuntimeError("made to raise")

@@ -11,6 +11,7 @@ from rich.table import Table
 from humanoid_rl_ros.cli.files import write_text
 from humanoid_rl_ros.core import rotations
 from humanoid_rl_ros.core.controller import PDController, PDGains
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec, dump_robot
 from humanoid_rl_ros.core.state import JointTarget
 from humanoid_rl_ros.resources import find_robot
@@ -21,7 +22,9 @@ CHECK_SECONDS = 2.0
 FALLEN_TILT_RAD = 1.0
 
 
-def describe_robot(model: Path, output: Path | None, name: str, imu: str, console: Console, notes: Console) -> None:
+def describe_robot(
+    model: Path, output: Path | None, name: str, imu: str, console: Console, notes: Console, *, overwrite: bool = False
+) -> None:
     """Write the robot YAML of a model to a file, or to the terminal.
 
     Args:
@@ -31,10 +34,13 @@ def describe_robot(model: Path, output: Path | None, name: str, imu: str, consol
         imu: site or body of the IMU; empty to find it.
         console: where the YAML goes without a file.
         notes: where the inferences are listed.
+        overwrite: whether a file that is there is replaced.
 
     Raises:
         HumanoidError: the model is not usable.
     """
+    if output is not None and output.exists() and not overwrite:
+        raise ConfigError(f"{output} is there already; give another name, or --overwrite to replace it")
     described = describe(model.resolve(), name=name or None, imu=imu or None)
     comment = "\n".join(
         ["Written by `humanoid_rl robot describe`; what was inferred:", *(f"- {n}" for n in described.notes)]

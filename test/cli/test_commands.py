@@ -46,10 +46,13 @@ def test_check_stands_a_robot_on_the_floor() -> None:
 
 
 def test_policy_check_tells_fit_from_misfit() -> None:
-    assert RUNNER.invoke(app, ["policy", "check", "stand", "--robot", "reference"]).exit_code == 0
+    fit = RUNNER.invoke(app, ["policy", "check", "stand", "--robot", "reference", "--seconds", "3"])
+    assert fit.exit_code == 0, fit.output
+    assert "upright for 3 s" in fit.stdout
     misfit = RUNNER.invoke(app, ["policy", "check", "stand", "--robot", "g1"])
     assert misfit.exit_code == 1
-    assert "error: " in misfit.stdout
+    said = " ".join(misfit.stdout.split())
+    assert "does not fit robot 'unitree_g1': robot joint 'waist_roll_joint' is neither" in said
 
 
 def test_the_version_is_the_package_s() -> None:
@@ -103,3 +106,13 @@ def test_the_latency_bench_reports_both_chains(tmp_path: Path) -> None:
         assert 0.0 < found["p50"] <= found["p99"] <= found["p99.9"] <= found["max"]
     assert set(chain["cpu"]) == {"policy_node", "safety_monitor_node"}
     assert chain["ratio_to_echo"] > 0.0
+
+
+def test_a_robot_file_that_is_there_is_replaced_only_when_asked(tmp_path: Path) -> None:
+    model = str(model_folder() / "reference_humanoid.xml")
+    out = tmp_path / "mine.yaml"
+    out.write_text("edited by hand")
+    refused = RUNNER.invoke(app, ["robot", "describe", model, "-o", str(out)])
+    assert "--overwrite" in str(refused.exception)
+    assert out.read_text() == "edited by hand"
+    assert RUNNER.invoke(app, ["robot", "describe", model, "-o", str(out), "--overwrite"]).exit_code == 0

@@ -95,9 +95,9 @@ def test_real_time_runs_by_the_clock(tmp_path: Path) -> None:
     assert result["real_time_factor"] < 1.2
 
 
-def _start_demo(folder: Path) -> subprocess.Popen[str]:
+def _start_demo(folder: Path, *words: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*COMMAND, "demo", "--seconds", "600"],
+        [*COMMAND, "demo", "--seconds", "600", *words],
         cwd=folder,
         env=node_environment(),
         stdout=subprocess.PIPE,
@@ -126,7 +126,7 @@ def _children(pid: int) -> dict[str, int]:
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the nodes of the demo in /proc")
 @pytest.mark.parametrize("victim", ["policy_node", "safety_monitor_node", "simulation_bridge_node"])
 def test_a_node_that_is_killed_ends_the_demo_with_its_name(victim: str, tmp_path: Path) -> None:
-    demo = _start_demo(tmp_path)
+    demo = _start_demo(tmp_path, "--json", "result.json")
     try:
         until = time.monotonic() + 60.0
         while victim not in (nodes := _children(demo.pid)) and demo.poll() is None and time.monotonic() < until:
@@ -140,6 +140,8 @@ def test_a_node_that_is_killed_ends_the_demo_with_its_name(victim: str, tmp_path
     assert f"error: {victim} was killed by SIGKILL" in err
     assert "Traceback" not in out + err
     assert not any(Path(f"/proc/{pid}").exists() for pid in nodes.values())
+    result = tmp_path / "result.json"  # there is none where the robot was not released yet
+    assert not result.exists() or json.loads(result.read_text())["error"] == f"{victim} was killed by SIGKILL"
 
 
 def test_ctrl_c_ends_the_demo_and_its_nodes(tmp_path: Path) -> None:

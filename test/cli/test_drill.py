@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 pytest.importorskip("mujoco")
 pytest.importorskip("onnxruntime")
 
+from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
 from humanoid_rl_ros.cli.bench_falls import FallOptions, run_falls
 from humanoid_rl_ros.cli.drill import Cast, Drill
 from humanoid_rl_ros.core.errors import HumanoidError
@@ -82,3 +84,26 @@ def test_of_a_hundred_falls_at_least_ninety_five_are_recovered(robot: str) -> No
     from rich.console import Console
 
     assert run_falls(FallOptions(robot, count=100, seed=7), json_file=None, console=Console(quiet=True)) >= 0.95
+
+
+@pytest.mark.parametrize("blend", [0.1, 0.5])
+def test_a_robot_walks_on_through_a_change_of_policy(blend: float) -> None:
+    robot = find_robot("reference")
+    policies = {name: find_policy(name) for name in ("walk", "stand_sac")}
+    drill = Drill(Cast(robot, policies["walk"], None, SafetyLimits()))
+    walk = drill.conductor.policy
+    stand = PolicyBehaviour(policies["stand_sac"], robot, policies["stand_sac"].load_network())
+    drill.arm()
+    drill.command = VelocityCommand(0.4, 0.0, 0.0)
+    drill.run(3.0)
+    start = drill.backend.ground_truth().base_position
+    drill.command = VelocityCommand()
+    drill.run(1.5)
+    drill.conductor.switch(stand, blend=blend)
+    drill.run(2.0)
+    drill.conductor.switch(walk, blend=blend)
+    drill.command = VelocityCommand(0.4, 0.0, 0.0)
+    drill.run(3.0)
+    assert drill.safety is SafetyState.ACTIVE
+    assert drill.monitor.status.counters.faults == 0
+    assert np.linalg.norm(drill.backend.ground_truth().base_position - start) > 0.8
