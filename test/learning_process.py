@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import torch
 from toy_envs import Cliff, PointMass
@@ -14,6 +15,11 @@ ITERATIONS = 3
 CONFIG = PPOConfig(steps_per_iteration=6, epochs=3, minibatches=2, actor_hidden=(16,), critic_hidden=(16,))
 ENVS = {"PointMass": PointMass, "Cliff": Cliff}
 ROBOTS = 6
+
+
+def threads() -> list[str]:
+    """The names of this process's threads."""
+    return sorted(Path(task, "comm").read_text().strip() for task in Path("/proc/self/task").iterdir())
 
 
 def main(out: str) -> None:
@@ -31,8 +37,8 @@ def main(out: str) -> None:
             "steps": learner.steps,
             "learning_rate": metrics["policy/learning_rate"],
         }
-    torch.save(found, out)
     others.close()
+    torch.save({**found, "threads": threads()}, out)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,11 @@ import os
 from typing import Protocol
 
 import torch
+
+# Named as default arguments of its functions, the group that exists when this is imported would be kept for ever: its
+# threads would outlive close() and, now and then, abort the process as the interpreter ends. So it is imported here,
+# before there is one, and not by whichever part of torch comes to need it.
+import torch.distributed.nn
 from torch import Tensor, distributed
 
 from humanoid_rl_ros.core.errors import ConfigError
