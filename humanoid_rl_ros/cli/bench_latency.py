@@ -14,12 +14,14 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.table import Table
 from sensor_msgs.msg import JointState
 
 from humanoid_rl_ros.cli.echo import ECHO_TOPIC
 from humanoid_rl_ros.cli.files import write_json
+from humanoid_rl_ros.cli.held_signals import HeldSignals
 from humanoid_rl_ros.cli.processes import NodeProcess, ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import topics
@@ -70,7 +72,8 @@ class _Source:
     """A stand-in for a robot's driver: publishes joint states and IMU at a rate, and times the answers."""
 
     def __init__(self, robot: RobotSpec) -> None:
-        rclpy.init()
+        self._signals = HeldSignals()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node("bench")
         self._executor = make_executor()
         self._executor.add_node(self.node)
@@ -120,6 +123,7 @@ class _Source:
         end_ns = time.perf_counter_ns() + round(seconds * 1e9)
         sent = 0
         while (now_ns := time.perf_counter_ns()) < end_ns and not (until is not None and until()):
+            self._signals.check()
             if now_ns < due_ns:
                 self._executor.spin_once(timeout_sec=(due_ns - now_ns) * 1e-9)
                 continue
@@ -154,6 +158,7 @@ class _Source:
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown()
+        self._signals.release()
 
 
 def _cpu_seconds(node: NodeProcess) -> float:

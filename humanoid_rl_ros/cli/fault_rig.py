@@ -11,9 +11,11 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticStatus
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
+from humanoid_rl_ros.cli.held_signals import HeldSignals
 from humanoid_rl_ros.core import rotations
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
@@ -126,7 +128,8 @@ class FaultRig:
     """
 
     def __init__(self, robot: RobotSpec, rate: float = 200.0) -> None:
-        rclpy.init()
+        self._signals = HeldSignals()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.robot, self.rate = robot, rate
         self.script = Script()
         self.node = Node("fault_rig")
@@ -194,6 +197,7 @@ class FaultRig:
         while (left := end - time.monotonic()) > 0.0:
             if until is not None and until():
                 return True
+            self._signals.check()
             self._executor.spin_once(timeout_sec=min(left, 0.01))
         return until is not None and until()
 
@@ -222,6 +226,7 @@ class FaultRig:
         while (now_ns := time.monotonic_ns()) < end_ns:
             if until is not None and until():
                 return True
+            self._signals.check()
             if now_ns < due_ns:
                 self._executor.spin_once(timeout_sec=(due_ns - now_ns) * 1e-9)
                 continue
@@ -364,3 +369,4 @@ class FaultRig:
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown()
+        self._signals.release()

@@ -10,13 +10,14 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from nav_msgs.msg import Odometry
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool
 
+from humanoid_rl_ros.cli.held_signals import HeldSignals
 from humanoid_rl_ros.core import rotations
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.interfaces import topics
@@ -26,6 +27,8 @@ from humanoid_rl_ros.nodes.base import make_executor
 from humanoid_rl_ros.nodes.quality import qos
 
 EFFORT_PERIOD_S = 0.01
+LONGEST_SPIN_S = 0.1
+"""Between two looks at whether a signal has come [s]."""
 
 
 @dataclass
@@ -77,12 +80,15 @@ class Recording:
 class GraphObserver:
     """Subscribes to odometry, safety status, diagnostics and (sampled) joint states.
 
+    Signals are held from its making to `close`; `spin` passes them on.
+
     Args:
         namespace: of the robot.
     """
 
     def __init__(self, namespace: str = "") -> None:
-        rclpy.init()
+        self._signals = HeldSignals()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node("observer", namespace=namespace)
         self._executor = make_executor()
         self._executor.add_node(self.node)
@@ -113,14 +119,12 @@ class GraphObserver:
         """Take in messages for so long.
 
         Raises:
-            KeyboardInterrupt: a signal came, of which rclpy may have been the first to hear.
+            KeyboardInterrupt: a signal has come.
         """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0.0:
-            try:
-                self._executor.spin_once(timeout_sec=left)
-            except ExternalShutdownException:
-                raise KeyboardInterrupt from None
+            self._signals.check()
+            self._executor.spin_once(timeout_sec=min(left, LONGEST_SPIN_S))
 
     def arm(self) -> None:
         """Ask the safety monitor to arm, unless it was asked already and has not answered yet."""
@@ -134,6 +138,7 @@ class GraphObserver:
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown()
+        self._signals.release()
 
     def _on_odometry(self, message: Odometry) -> None:
         pose, twist = message.pose.pose, message.twist.twist

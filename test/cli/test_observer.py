@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import signal
+
 import pytest
-import rclpy
 
 from humanoid_rl_ros.cli.observer import GraphObserver
 
 pytestmark = pytest.mark.ros
 
 
-def test_a_signal_that_rclpy_heard_first_is_an_interrupt() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_is_heard_between_two_messages_and_not_within_one(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    observer = GraphObserver()
+    finished = []
+
+    def interrupted() -> None:
+        timer.cancel()
+        signal.raise_signal(number)
+        finished.append(True)
+
+    try:
+        timer = observer.node.create_timer(0.01, interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            observer.spin(30.0)
+        assert finished
+        assert observer.node.context.ok()  # rclpy did not end by itself what is still to be closed
+    finally:
+        observer.close()
+    assert signal.getsignal(number) is before
+
+
+def test_a_second_ctrl_c_waits_for_nobody() -> None:
     observer = GraphObserver()
     try:
-        observer.spin(0.05)
-        rclpy.try_shutdown()  # what its signal handler does
+        signal.raise_signal(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt):
-            observer.spin(5.0)
+            signal.raise_signal(signal.SIGINT)
     finally:
         observer.close()
