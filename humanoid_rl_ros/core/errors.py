@@ -44,6 +44,10 @@ class TrainingError(HumanoidError):
     """Training cannot go on: something became NaN, or a checkpoint cannot be written or read."""
 
 
+class SimulatorError(HumanoidError):
+    """A simulator that runs elsewhere is not there, does not answer, or does not do what it was asked."""
+
+
 class BagError(HumanoidError):
     """A bag cannot be written, read or replayed."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,7 @@ class HumanoidBatch:
         threads: of the physics; by default as many as this process has cores.
         auto_reset: whether a robot whose episode ended starts anew in the same step.
         stream: batches that learn together, each in a process of its own, differ in this, and so in their randomness.
+        simulate: makes the physics, by default in this process.
 
     Raises:
         ConfigError, ContractError, ModelError: robot, task and contract do not fit, or the robot cannot be simulated.
@@ -63,6 +65,7 @@ class HumanoidBatch:
         threads: int | None = None,
         auto_reset: bool = True,
         stream: int = 0,
+        simulate: Callable[..., BatchSimulation] = BatchSimulation,
     ) -> None:
         self.contract = contract = task_contract(task, robot) if contract is None else contract
         self.task, self._n, self._auto_reset, self._stream = task, n_envs, auto_reset, stream
@@ -73,7 +76,7 @@ class HumanoidBatch:
         substeps = contract.pd_rate * contract.control_period
         if not math.isclose(substeps, round(substeps), abs_tol=1e-6):
             raise ConfigError(f"policy '{contract.name}': its control period is no whole multiple of its PD period")
-        self.simulation = BatchSimulation(
+        self.simulation = simulate(
             self.robot,
             PDGains(gains.kp[kept], gains.kd[kept], gains.effort_limit[kept], gains.low_pass),
             n_envs,

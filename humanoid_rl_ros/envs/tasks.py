@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
 from humanoid_rl_ros.envs.task_spec import TaskSpec, find_task, load_task
 from humanoid_rl_ros.resources import find_robot, share_folder
+from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 
 def task_names() -> tuple[str, ...]:
@@ -39,6 +40,7 @@ def make_batch(
     threads: int | None = None,
     auto_reset: bool = True,
     stream: int = 0,
+    simulate: Callable[..., BatchSimulation] = BatchSimulation,
 ) -> HumanoidBatch:
     """n robots at a task.
 
@@ -48,12 +50,18 @@ def make_batch(
         n_envs: robots.
         overrides: keys of the task's YAML to set instead, nested ones with dots.
         threads: of the physics; by default as many as this process has cores.
-        auto_reset, stream: see `HumanoidBatch`.
+        auto_reset, stream, simulate: see `HumanoidBatch`.
 
     Raises:
         ConfigError, ContractError, ModelError: there is no such task or robot, or they do not fit.
     """
     spec = find_robot(robot)
     return HumanoidBatch(
-        spec, task_for(task, spec, overrides), n_envs, threads=threads, auto_reset=auto_reset, stream=stream
+        spec,
+        task_for(task, spec, overrides),
+        n_envs,
+        threads=threads,
+        auto_reset=auto_reset,
+        stream=stream,
+        simulate=simulate,
     )

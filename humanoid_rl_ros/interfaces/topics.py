@@ -51,6 +51,10 @@ FOOT_CONTACTS = Topic("simulation/foot_contacts", "std_msgs/msg/Float32MultiArra
 One number for each foot, 0 while the robot is held. The label of the only dimension names the feet by their bodies, in
 order, with `NAME_SEPARATOR` between: ``left_ankle_roll_link,right_ankle_roll_link``.
 """
+ROOT_STATE = Topic("simulation/root_state", "sensor_msgs/msg/MultiDOFJointState")
+"""The root body with every state, exactly as the physics goes on from it: pose in the world, linear velocity of its
+origin in the world, angular velocity in the body. Velocities are NaN once the physics has diverged.
+"""
 POLICY_JOURNAL = Topic("policy/journal", "std_msgs/msg/UInt8MultiArray", depth=200)
 SAFETY_JOURNAL = Topic("safety/journal", "std_msgs/msg/UInt8MultiArray", depth=200)
 """What a node consumed and when, and what it said to it: enough to do it again to the bit."""
@@ -73,6 +77,8 @@ RECORDER_KEEP = "recorder/keep"
 SIMULATION_RESET = "simulation/reset"
 SIMULATION_STEP = "simulation/step"
 SIMULATION_PAUSE = "simulation/pause"
+SIMULATION_PLACE = "simulation/place"
+"""The service that puts the robot into a state; see `humanoid_rl_ros.interfaces.placement_messages`."""
 
 STANDBY = "standby"
 """`header.frame_id` of a policy effort that shows the policy alive and is not to be sent on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -202,9 +203,9 @@ class SimulationParameters(NodeParameters):
     )
     lockstep_timeout: float = parameter(
         5.0,
-        "In lock-step, wall time without the awaited command after which the motors damp [s].",
+        "In lock-step, wall time without the awaited command after which the motors damp [s]; .inf: never.",
         least=0.1,
-        most=600.0,
+        most=math.inf,
     )
     pushes: tuple[float, ...] = parameter(
         (),
@@ -227,6 +228,9 @@ class SimulationParameters(NodeParameters):
     )
     publish_foot_contacts: bool = parameter(
         True, "Whether to publish the force of the ground on each foot with every odometry message."
+    )
+    publish_root_state: bool = parameter(
+        False, "Whether to publish the exact state of the root body with every state, for environments that learn."
     )
     base_frame: str = parameter("base_link", "Frame id of the robot's base.")
     odometry_frame: str = parameter("odom", "Frame id of the world.")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
 from nav_msgs.msg import Odometry
+from rcl_interfaces.srv import SetParametersAtomically
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -17,6 +18,8 @@ from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.interfaces import conversions, measurements, topics
 from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, ImuWriter, JointStateReader, JointStateWriter
+from humanoid_rl_ros.interfaces.cdr_root_state import RootStateWriter
+from humanoid_rl_ros.interfaces.placement_messages import placement_values
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SimulationParameters
@@ -24,6 +27,7 @@ from humanoid_rl_ros.nodes.transforms import transform_publisher
 from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
+from humanoid_rl_ros.simulation.placement import placement_of
 
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
@@ -79,6 +83,8 @@ class SimulationBridgeNode(ManagedNode):
         self._imu = self.publish_on(topics.IMU)
         self._odometry = self.publish_on(topics.ODOMETRY)
         self._base_velocity = self.publish_on(topics.SIMULATED_VELOCITY) if parameters.publish_base_velocity else None
+        self._root_state = self.publish_on(topics.ROOT_STATE) if parameters.publish_root_state else None
+        self._root_state_writer = RootStateWriter(parameters.odometry_frame, parameters.base_frame)
         self._foot_contacts = self._foot_contact_publisher() if parameters.publish_foot_contacts else None
         self._clock_publisher = self.publish_on(topics.CLOCK) if parameters.publish_clock else None
         self._transform = transform_publisher(self.publish_on) if parameters.publish_tf else None
@@ -88,6 +94,7 @@ class SimulationBridgeNode(ManagedNode):
             self.subscribe_to(topics.JOINT_COMMAND, self._on_command_array)
         self.subscribe_to(topics.SAFETY_STATUS, self._on_safety_status)
         self.serve(Trigger, topics.SIMULATION_RESET, self._serve_reset)
+        self.serve(SetParametersAtomically, topics.SIMULATION_PLACE, self._serve_place)
         self.serve(Trigger, topics.SIMULATION_STEP, self._serve_step)
         self.serve(SetBool, topics.SIMULATION_PAUSE, self._serve_pause)
         self.every(
@@ -252,6 +259,8 @@ class SimulationBridgeNode(ManagedNode):
         except HumanoidError as error:
             self.get_logger().error(f"simulation stopped: {error}; reset it with {topics.SIMULATION_RESET}")
             self._stopped = True
+            if self._root_state is not None:
+                self._publish_root_state(self._state.stamp_ns + self._backend.period_ns, diverged=True)
             return
         self._steps += 1
         if self._released_ns is not None:
@@ -285,6 +294,8 @@ class SimulationBridgeNode(ManagedNode):
             self._clock_publisher.publish(Clock(clock=conversions.ns_to_stamp(state.stamp_ns)))
         if self._base_velocity is not None:
             self._base_velocity.publish(self._true_velocity())
+        if self._root_state is not None:
+            self._publish_root_state(state.stamp_ns)
         self._imu.publish(
             self._imu_writer.write(
                 state.stamp_ns,
@@ -311,6 +322,13 @@ class SimulationBridgeNode(ManagedNode):
             state.angular_velocity,
         )
 
+    def _publish_root_state(self, stamp_ns: int, *, diverged: bool = False) -> None:
+        assert self._backend is not None
+        pose, velocity = self._backend.root_state
+        pose = np.concatenate([pose[:3], measurements.xyzw(pose[3:])])
+        velocity = np.full(6, np.nan) if diverged else velocity
+        self._root_state.publish(self._root_state_writer.write(stamp_ns, pose, velocity))
+
     def _publish_odometry(self) -> None:
         assert self._backend is not None
         truth = self._backend.ground_truth()
@@ -336,6 +354,20 @@ class SimulationBridgeNode(ManagedNode):
         if self.running:
             self._publish()
         response.success, response.message = True, "the robot stands at its initial pose, time is 0"
+        return response
+
+    def _serve_place(
+        self, request: SetParametersAtomically.Request, response: SetParametersAtomically.Response
+    ) -> SetParametersAtomically.Response:
+        assert self._backend is not None
+        try:
+            self._state = self._backend.place(placement_of(placement_values(request)))
+        except StateError as error:
+            response.result.successful, response.result.reason = False, f"refused: {error}"
+            return response
+        if self.running:
+            self._publish()
+        response.result.successful, response.result.reason = True, "placed"
         return response
 
     def _serve_step(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

@@ -15,6 +15,7 @@ from humanoid_rl_ros.core.errors import ConfigError, ModelError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.rotations import projected_gravity, rotate_inverse
 from humanoid_rl_ros.simulation.batch_sensors import BatchSensors, add_sensors
+from humanoid_rl_ros.simulation.body_variation import vary_body
 from humanoid_rl_ros.simulation.imu_kinematics import ImuKinematics, ImuMotion
 from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.model_file import mujoco, rollout
@@ -50,7 +51,7 @@ class BodyVariation:
 def unvaried(k: int, n_joints: int) -> BodyVariation:
     """k bodies as the model has them."""
     ones = np.ones((k, n_joints))
-    return BodyVariation(np.full(k, np.nan), np.ones(k), np.zeros((k, 3)), ones, ones)
+    return BodyVariation(np.full(k, np.nan), np.ones(k), np.zeros((k, 3)), ones, ones.copy())
 
 
 class BatchSimulation:
@@ -252,20 +253,21 @@ class BatchSimulation:
             which: rows [Shape (k,)].
             variation: how they differ from the model.
         """
-        nominal, place = self.model, self.layout
+        nominal = self.model
         for k, row in enumerate(which):
             model = self._models[row]
-            friction = variation.friction[k]
-            model.geom_friction[:, 0] = nominal.geom_friction[:, 0] if np.isnan(friction) else friction
-            # Contact pairs that the model names have both tangential frictions of their own.
-            model.pair_friction[:, :2] = nominal.pair_friction[:, :2] if np.isnan(friction) else friction
             model.actuator_gainprm[:, 0] = nominal.actuator_gainprm[:, 0] * variation.kp[k]
             model.actuator_biasprm[:, 1] = nominal.actuator_biasprm[:, 1] * variation.kp[k]
             model.actuator_biasprm[:, 2] = nominal.actuator_biasprm[:, 2] * variation.kd[k]
-            model.body_mass[:] = nominal.body_mass * variation.mass[k]
-            model.body_inertia[:] = nominal.body_inertia * variation.mass[k]
-            model.body_ipos[place.root_body] = nominal.body_ipos[place.root_body] + variation.centre_of_mass[k]
-            mujoco.mj_setConst(model, self._scratch)
+            vary_body(
+                model,
+                nominal,
+                self.layout,
+                self._scratch,
+                friction=float(variation.friction[k]),
+                mass=float(variation.mass[k]),
+                centre_of_mass=variation.centre_of_mass[k],
+            )
 
     def snapshot(self) -> dict[str, FloatArray]:
         """State and last readings of all robots; bodies are not in it, `vary` them again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping
 from fractions import Fraction
@@ -13,9 +14,11 @@ from humanoid_rl_ros.core.errors import ConfigError, ModelError, StateError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.simulation.backend import FootContact, GroundTruth
+from humanoid_rl_ros.simulation.body_variation import vary_body
 from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.model_file import mujoco
 from humanoid_rl_ros.simulation.mujoco_model import prepare
+from humanoid_rl_ros.simulation.placement import Placement
 from humanoid_rl_ros.simulation.standing import find_feet, seated, standing_qpos
 
 DEFAULT_TIMESTEP = 0.002
@@ -25,6 +28,8 @@ POSITION_NOISE = 0.03
 VELOCITY_NOISE = 0.05
 # No robot turns a joint this fast; beyond it the physics has diverged and NaN is a few steps away [rad/s, m/s].
 DIVERGED_SPEED = 1e4
+# Friction, factor on the mass, shift of the centre of mass.
+_AS_COMPILED: tuple[float, float, FloatArray] = (math.nan, 1.0, np.zeros(3))
 
 
 class MujocoBackend:
@@ -75,6 +80,8 @@ class MujocoBackend:
         self._position_at, self._velocity_at = _run(self.layout.qpos), _run(self.layout.dof)
         self._periods = 0
         self._held = True
+        self._nominal: mujoco.MjModel | None = None
+        self._variation: tuple[float, float, FloatArray] | None = None
         self._state = self.reset()
 
     @property
@@ -95,6 +102,8 @@ class MujocoBackend:
 
     def reset(self, rng: np.random.Generator | None = None) -> RobotState:
         """See `SimulationBackend.reset`; the accelerometer reads as if the robot were held."""
+        if self._variation is not None:
+            self._vary(Placement())
         mujoco.mj_resetData(self.model, self.data)
         self._qpos[:] = self._initial_qpos
         if rng is not None:
@@ -138,6 +147,47 @@ class MujocoBackend:
         """Add to the velocity of the base, as a shove does [m/s; world; Shape (3,)]."""
         self._qvel[self.layout.root_dof : self.layout.root_dof + 3] += velocity
         mujoco.mj_step1(self.model, self.data)
+
+    def place(self, placement: Placement) -> RobotState:
+        """Put the robot into a state, in a body of its own; time stands still.
+
+        What is not given stays as it is; `reset` undoes everything. The accelerometer reads as if the robot were held.
+
+        Returns:
+            The state that it is in then.
+
+        Raises:
+            StateError: there is not one number for each joint.
+        """
+        root, dof = self.layout.root_qpos, self.layout.root_dof
+        parts = (
+            (self._qpos, slice(root, root + 3), placement.base_position),
+            (self._qpos, slice(root + 3, root + 7), placement.base_orientation),
+            (self._qpos, self._position_at, placement.joint_position),
+            (self._qvel, slice(dof, dof + 3), placement.base_linear_velocity),
+            (self._qvel, slice(dof + 3, dof + 6), placement.base_angular_velocity),
+            (self._qvel, self._velocity_at, placement.joint_velocity),
+        )
+        for what, value in (("joint_position", placement.joint_position), ("joint_velocity", placement.joint_velocity)):
+            if value is not None:
+                self._checked(value, what)
+        if placement.varies_body:
+            self._vary(placement)
+        for array, where, value in parts:
+            if value is not None:
+                array[where] = value
+        mujoco.mj_forward(self.model, self.data)
+        self._lie_still()
+        return self._measured()
+
+    @property
+    def root_state(self) -> tuple[FloatArray, FloatArray]:
+        """Pose of the root body, position then wxyz, and its velocity, linear in the world, angular in the body.
+
+        Exactly what the physics goes on from [m; world; Shape (7,)], [m/s, rad/s; Shape (6,)].
+        """
+        root, dof = self.layout.root_qpos, self.layout.root_dof
+        return self._qpos[root : root + 7], self._qvel[dof : dof + 6]
 
     def read(self) -> RobotState:
         """The last state, again."""
@@ -186,6 +236,20 @@ class MujocoBackend:
         loads = np.bincount(self._foot_place[second], vertical * self._fixed[first], places)
         loads -= np.bincount(self._foot_place[first], vertical * self._fixed[second], places)
         return np.asarray(loads[1:])
+
+    def _vary(self, placement: Placement) -> None:
+        """Another body; what a placement leaves out is the model's own after a `reset`, and else what it was."""
+        if self._nominal is None:
+            self._nominal = copy.copy(self.model)
+            self._scratch = mujoco.MjData(self.model)
+        friction, mass, shift = _AS_COMPILED if not placement.varies_body else self._variation or _AS_COMPILED
+        friction = friction if placement.friction is None else float(placement.friction[0])
+        mass = mass if placement.mass is None else float(placement.mass[0])
+        shift = shift if placement.centre_of_mass is None else placement.centre_of_mass
+        vary_body(
+            self.model, self._nominal, self.layout, self._scratch, friction=friction, mass=mass, centre_of_mass=shift
+        )
+        self._variation = (friction, mass, shift) if placement.varies_body else None
 
     def _perturb(self, rng: np.random.Generator) -> None:
         place = self.layout

@@ -1,0 +1,181 @@
+"""Simulated robots behind ROS topics, advanced together one state period at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rclpy.context import Context
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.errors import SimulatorError
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.envs.ros_robot import RosRobot
+from humanoid_rl_ros.interfaces.placement_messages import placement_request
+
+LONGEST_SPIN_S = 0.1
+
+
+class RosFleet:
+    """n robots, each in a namespace of its own, on one ROS node of this process.
+
+    Args:
+        robot: every one of them.
+        namespaces: one for each robot; an empty one for none.
+        period_ns: time from one state to the next [ns].
+        timeout: wall time within which a simulator must answer [s].
+        start_timeout: wall time within which it must be there [s].
+
+    Raises:
+        SimulatorError: ROS cannot be started.
+    """
+
+    def __init__(
+        self,
+        robot: RobotSpec,
+        namespaces: Sequence[str],
+        *,
+        period_ns: int,
+        timeout: float = 5.0,
+        start_timeout: float = 30.0,
+    ) -> None:
+        self._period_ns, self._timeout, self._start_timeout = period_ns, timeout, start_timeout
+        self._context = Context()
+        self._context.init(args=[])
+        self._node = Node("ros_env", context=self._context, use_global_arguments=False, start_parameter_services=False)
+        self._executor = _executor(self._context)
+        self._executor.add_node(self._node)
+        self.robots = [RosRobot(self._node, name, robot, period_ns) for name in namespaces]
+        self._lost = np.ones(len(self.robots), dtype=bool)
+
+    def require(self, rows: Iterable[int]) -> None:
+        """Wait until the simulators of some robots are there.
+
+        Raises:
+            SimulatorError: one is not, within the time-out for the start; says what is missing.
+        """
+        robots = [self.robots[row] for row in rows]
+
+        def missing() -> str:
+            return next((f"{r.title} is not there: {lacks}" for r in robots if (lacks := r.lacks())), "")
+
+        self._until(lambda: not missing(), missing, self._start_timeout)
+
+    def reset(self, rows: Sequence[int]) -> None:
+        """Put some robots into their initial pose at time 0, and wait for its state; what was lost is found again.
+
+        Raises:
+            SimulatorError: a simulator is not there, refuses, or does not answer in time.
+        """
+        self._lost[rows] = True
+        self.require(rows)
+        for row in rows:
+            self.robots[row].forget()
+        self._call(rows, lambda robot: robot.ask_reset(), "a reset", lambda answer: (answer.success, answer.message))
+        self._wait_for_state(rows, lambda robot: robot.is_at(0))
+        self._lost[rows] = False
+
+    def place(self, rows: Sequence[int], values: Sequence[Mapping[str, FloatArray]]) -> None:
+        """Put some robots into states, by the names of `humanoid_rl_ros.simulation.placement.Placement`'s fields.
+
+        Raises:
+            SimulatorError: a simulator refuses, or does not answer in time.
+        """
+        self._require_found(rows)
+        requests = {id(self.robots[row]): placement_request(v) for row, v in zip(rows, values, strict=True)}
+        self._call(
+            rows,
+            lambda robot: robot.ask_place(requests[id(robot)]),
+            "to be placed",
+            lambda answer: (answer.result.successful, answer.result.reason),
+        )
+
+    def advance(self, effort: FloatArray) -> None:
+        """Answer the last state of every robot, and wait for the next [N·m; Shape (n, joints)].
+
+        Raises:
+            SimulatorError: a simulator is gone, hangs, was started anew, or went on by itself.
+        """
+        rows = [row for row in range(len(self.robots)) if not self.robots[row].diverged]
+        self._require_found(rows)
+        expected = {id(self.robots[row]): self.robots[row].stamp_ns + self._period_ns for row in rows}
+        for row in rows:
+            self.robots[row].command(effort[row])
+        self._wait_for_state(rows, lambda robot: robot.has_reached(expected[id(robot)]))
+
+    def close(self) -> None:
+        """Leave the graph."""
+        self._executor.remove_node(self._node)
+        self._node.destroy_node()
+        self._executor.shutdown()
+        self._context.try_shutdown()
+
+    def _require_found(self, rows: Iterable[int]) -> None:
+        lost = [self.robots[row].title for row in rows if self._lost[row]]
+        if lost:
+            raise SimulatorError(f"{lost[0]} was lost; reset the environment before the next step")
+
+    def _wait_for_state(self, rows: Sequence[int], reached: Callable[[RosRobot], bool]) -> None:
+        waited = [self.robots[row] for row in rows]
+
+        def done() -> bool:
+            waited[:] = [robot for robot in waited if not reached(robot)]
+            return not waited
+
+        def missing() -> str:
+            robot = waited[0]
+            lacks = robot.lacks()
+            why = f"it is gone: {lacks}" if lacks else "it hangs, or is stopped"
+            last = f"; its last state is of {robot.stamp_ns * 1e-9:.3f} s" if robot.stamp_ns >= 0 else ""
+            return f"no state from {robot.title} within {self._timeout:g} s: {why}{last}; reset the environment"
+
+        try:
+            self._until(done, missing, self._timeout)
+        except SimulatorError:
+            self._lost[list(rows)] = True
+            raise
+
+    def _call(
+        self,
+        rows: Sequence[int],
+        ask: Callable[[RosRobot], Any],
+        what: str,
+        outcome: Callable[[Any], tuple[bool, str]],
+    ) -> None:
+        robots = [self.robots[row] for row in rows]
+        futures = [ask(robot) for robot in robots]
+
+        def missing() -> str:
+            silent = next((r.title for r, f in zip(robots, futures, strict=True) if not f.done()), "")
+            return silent and f"no answer from {silent} within {self._timeout:g} s, asked for {what}: it hangs or is gone"
+
+        try:
+            self._until(lambda: all(future.done() for future in futures), missing, self._timeout)
+            for robot, future in zip(robots, futures, strict=True):
+                agreed, reason = outcome(future.result())
+                if not agreed:
+                    raise SimulatorError(f"{robot.title}, asked for {what}: {reason}")
+        except SimulatorError:
+            self._lost[list(rows)] = True
+            raise
+
+    def _until(self, done: Callable[[], bool], missing: Callable[[], str], timeout: float) -> None:
+        end = time.monotonic() + timeout
+        while not done():
+            left = end - time.monotonic()
+            if left <= 0.0:
+                raise SimulatorError(missing() or "the simulator did not answer in time")
+            self._executor.spin_once(timeout_sec=min(left, LONGEST_SPIN_S))
+
+
+def _executor(context: Context) -> Any:
+    """The fastest executor this rclpy has; only its `spin_once` is used."""
+    try:
+        from rclpy.experimental import EventsExecutor
+    except ImportError:  # Humble, Iron
+        return SingleThreadedExecutor(context=context)
+    return EventsExecutor(context=context)

@@ -1,0 +1,176 @@
+"""One simulated robot behind its topics and services, as an environment meets it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rcl_interfaces.srv import SetParametersAtomically
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_srvs.srv import Trigger
+
+from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.errors import SimulatorError, StateError
+from humanoid_rl_ros.core.joints import JointMatcher
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.cdr import JointStateReader, JointStateWriter
+from humanoid_rl_ros.interfaces.cdr_root_state import read_root_state
+from humanoid_rl_ros.interfaces.topics import Topic
+
+STAMP_TOLERANCE_NS = 2
+"""Of a period that is no whole number of nanoseconds."""
+
+
+class RosRobot:
+    """What a simulator last said of one robot, and what can be said to it.
+
+    Args:
+        node: whose executor runs the callbacks.
+        namespace: of the robot's topics and services; empty for none.
+        robot: the joints.
+        period_ns: time from one state to the next [ns].
+
+    Attributes:
+        stamp_ns: of the joint states; -1 before the first [ns].
+        joint_position, joint_velocity: in the robot's order [rad; rad/s; Shape (n,)].
+        root_stamp_ns: of the root's state; -1 before the first [ns].
+        root_pose: position, then orientation wxyz [m; world; Shape (7,)].
+        root_velocity: linear in the world, angular in the body; NaN: the physics diverged [m/s, rad/s; Shape (6,)].
+    """
+
+    def __init__(self, node: Node, namespace: str, robot: RobotSpec, period_ns: int) -> None:
+        self._node, self._period_ns = node, period_ns
+        self.name = namespace.strip("/")
+        prefix = f"/{self.name}/" if self.name else ""
+        self._matcher = JointMatcher(robot.joint_names)
+        self._reader = JointStateReader()
+        self._writer = JointStateWriter(robot.joint_names, ("effort",))
+        self._problem = ""
+        self.forget()
+        listened = ((topics.JOINT_STATES, self._on_joint_states), (topics.ROOT_STATE, self._on_root_state))
+        self._names = {topic: f"{prefix}{topic.name}" for topic in (*dict(listened), topics.JOINT_COMMAND)}
+        for topic, callback in listened:
+            node.create_subscription(topic.type, self._names[topic], callback, _qos(topic), raw=True)
+        kind = topics.JOINT_STATES.type  # of commands whose stamp says which state they answer
+        self._commands = node.create_publisher(kind, self._names[topics.JOINT_COMMAND], _qos(topics.JOINT_COMMAND))
+        self._reset = node.create_client(Trigger, prefix + topics.SIMULATION_RESET)
+        self._place = node.create_client(SetParametersAtomically, prefix + topics.SIMULATION_PLACE)
+
+    def forget(self) -> None:
+        """Begin to listen anew."""
+        self.stamp_ns = self.root_stamp_ns = -1
+        self.joint_position = self.joint_velocity = self.root_pose = self.root_velocity = np.zeros(0)
+        self._problem = ""
+
+    # What the simulator says.
+
+    def _on_joint_states(self, raw: bytes) -> None:
+        try:
+            message = self._reader.read(raw)
+            order = self._matcher.permutation(message.name)
+            self.joint_position, self.joint_velocity = message.position[order], message.velocity[order]
+            self.stamp_ns = message.stamp_ns
+        except (StateError, IndexError) as error:
+            self._problem = f"joint states cannot be used: {error}"
+
+    def _on_root_state(self, raw: bytes) -> None:
+        try:
+            message = read_root_state(raw)
+        except StateError as error:
+            self._problem = f"{topics.ROOT_STATE.name} cannot be used: {error}"
+            return
+        self.root_pose, self.root_velocity = message.pose[_WXYZ], message.velocity
+        self.root_stamp_ns = message.stamp_ns
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the simulator has said that its physics has left the finite."""
+        return bool(np.isnan(self.root_velocity).any())
+
+    def is_at(self, stamp_ns: int) -> bool:
+        """Whether the state of an instant is here.
+
+        Raises:
+            SimulatorError: what the simulator says cannot be used.
+        """
+        if self._problem:
+            raise SimulatorError(f"{self.title}: {self._problem}")
+        return _near(self.root_stamp_ns, stamp_ns) and (self.diverged or _near(self.stamp_ns, stamp_ns))
+
+    def has_reached(self, stamp_ns: int) -> bool:
+        """Whether the state of the instant that comes next is here.
+
+        Raises:
+            SimulatorError: what the simulator says cannot be used, or is of another time.
+        """
+        if self.is_at(stamp_ns):
+            return True
+        since_ns = stamp_ns - self._period_ns
+        if 0 <= self.stamp_ns < since_ns - STAMP_TOLERANCE_NS:
+            raise SimulatorError(
+                f"{self.title} was started anew or reset by somebody else: its time went back from "
+                f"{since_ns * 1e-9:.3f} s to {self.stamp_ns * 1e-9:.3f} s; reset the environment"
+            )
+        for found in (self.stamp_ns, self.root_stamp_ns):
+            if found > stamp_ns + STAMP_TOLERANCE_NS:
+                raise SimulatorError(
+                    f"{self.title} went on to {found * 1e-9:.6f} s, expected {stamp_ns * 1e-9:.6f} s: somebody else "
+                    "commands it, or it does not wait for commands; start it with mode:=lockstep, "
+                    "lockstep_timeout:=.inf and a state_rate of the task's PD rate"
+                )
+        return False
+
+    # What is said to the simulator.
+
+    def command(self, effort: FloatArray) -> None:
+        """Answer the last state [N·m; Shape (n,)]."""
+        self._commands.publish(self._writer.write(self.stamp_ns, "", effort))
+
+    def ask_reset(self) -> Any:
+        """Ask for the initial pose at time 0; a future."""
+        return self._reset.call_async(Trigger.Request())
+
+    def ask_place(self, request: SetParametersAtomically.Request) -> Any:
+        """Ask for a state; a future."""
+        return self._place.call_async(request)
+
+    # Who is there.
+
+    @property
+    def title(self) -> str:
+        """For messages."""
+        return f"the simulator of /{self.name}" if self.name else "the simulator"
+
+    def lacks(self) -> str:
+        """What is missing to use it; empty when nothing is."""
+        for topic in (topics.JOINT_STATES, topics.ROOT_STATE):
+            count = self._node.count_publishers(self._names[topic])
+            if count == 0:
+                hint = " (simulation_bridge_node needs publish_root_state:=true)" if topic is topics.ROOT_STATE else ""
+                return f"nobody publishes {self._names[topic]}{hint}"
+            if count > 1:
+                return f"{count} nodes publish {self._names[topic]}, expected one"
+        if self._commands.get_subscription_count() == 0:
+            return f"nobody listens to {self._names[topics.JOINT_COMMAND]} as {topics.JOINT_STATES.type_name}"
+        others = self._node.count_publishers(self._names[topics.JOINT_COMMAND]) - 1
+        if others > 0:
+            return f"{others} other nodes publish {self._names[topics.JOINT_COMMAND]}"
+        for client in (self._reset, self._place):
+            if not client.service_is_ready():
+                return f"no service {client.srv_name}"
+        return ""
+
+
+_WXYZ = np.array([0, 1, 2, 6, 3, 4, 5])
+"""Where position and wxyz stand in position and xyzw."""
+
+
+def _near(found_ns: int, expected_ns: int) -> bool:
+    return abs(found_ns - expected_ns) <= STAMP_TOLERANCE_NS
+
+
+def _qos(topic: Topic) -> QoSProfile:
+    reliability = ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
+    return QoSProfile(depth=topic.depth, reliability=reliability)

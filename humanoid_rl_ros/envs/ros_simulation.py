@@ -1,0 +1,200 @@
+"""A batch of robots whose physics runs in simulators behind ROS topics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
+from humanoid_rl_ros.core.controller import PDController, PDGains
+from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.core.rotations import IDENTITY
+from humanoid_rl_ros.core.state import JointTarget, RobotState
+from humanoid_rl_ros.envs.ros_fleet import RosFleet
+from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, BodyVariation, unvaried
+from humanoid_rl_ros.simulation.model_file import mujoco
+
+_DIVERGED = 1e9
+"""Speed of a joint whose simulator said no more than that its physics left the finite [rad/s]."""
+
+
+class RosSimulation(BatchSimulation):
+    """`BatchSimulation`, but for who integrates.
+
+    Every step of the PD law is one round trip: the states of all robots come as joint states and root states, the law
+    answers with efforts, each simulator advances one period. What no topic tells, where the feet are and what they
+    bear, this process's own model says in the state that the topics told. So rewards and observations are computed by
+    the code, and from the numbers, of a batch in this process, and against `simulation_bridge_node` everything is the
+    same to the bit.
+
+    Args:
+        robot, gains, n, timestep, substeps, initial_position, threads, welded, varied: see `BatchSimulation`.
+        connect: makes the fleet of n robots, given the robot and the period of the law [ns].
+
+    Raises:
+        ConfigError, ModelError: the robot cannot be simulated, or not by another process.
+        SimulatorError: a simulator is not there.
+    """
+
+    def __init__(
+        self,
+        robot: RobotSpec,
+        gains: PDGains,
+        n: int,
+        *,
+        timestep: float,
+        substeps: int,
+        initial_position: FloatArray,
+        connect: Callable[[RobotSpec, int], RosFleet],
+        threads: int | None = None,
+        welded: Mapping[str, float] | None = None,
+        varied: bool = False,
+    ) -> None:
+        if welded:
+            raise ConfigError(
+                f"over ROS every joint is simulated, and the task makes {len(welded)} of robot '{robot.name}' rigid: "
+                "set control.held_joints=simulated"
+            )
+        self._fleet: RosFleet | None = None
+        super().__init__(
+            robot,
+            gains,
+            n,
+            timestep=timestep,
+            substeps=substeps,
+            initial_position=initial_position,
+            threads=1,
+            varied=varied,
+        )
+        if self.model.nq != 7 + robot.n_joints:
+            raise ConfigError(
+                f"over ROS a robot is its root and its joints; the model of '{robot.name}' has "
+                f"{self.model.nq - 7 - robot.n_joints} coordinates more"
+            )
+        self._gains, self._varied = gains, varied
+        self._variation = unvaried(n, robot.n_joints)
+        self._law = PDController(gains, robot.joint_names)
+        self._told_velocity = self.base_linear_velocity.copy()
+        self._fleet = connect(robot, round(timestep * 1e9))
+        self._fleet.require(range(n))
+
+    def place(self, which: IndexArray, qpos: FloatArray, qvel: FloatArray) -> None:
+        """See `BatchSimulation.place`; the simulators begin anew at time 0."""
+        super().place(which, qpos, qvel)
+        if self._fleet is not None and len(which):
+            self._tell(which)
+
+    def vary(self, which: IndexArray, variation: BodyVariation) -> None:
+        """See `BatchSimulation.vary`; the simulators hear of it when the robots are placed."""
+        super().vary(which, variation)
+        for name, own in vars(self._variation).items():
+            own[which] = getattr(variation, name)
+        v, g = self._variation, self._gains
+        self._law = PDController(PDGains(g.kp * v.kp, g.kd * v.kd, g.effort_limit), self.robot.joint_names)
+
+    def restore(self, snapshot: Mapping[str, FloatArray]) -> None:
+        """See `BatchSimulation.restore`."""
+        super().restore(snapshot)
+        self._tell(np.arange(self.n))
+
+    def step(
+        self,
+        target: FloatArray,
+        *,
+        previous: FloatArray | None = None,
+        delay: IndexArray | None = None,
+        borne: float = 1.0,
+    ) -> None:
+        """See `BatchSimulation.step`.
+
+        Raises:
+            ConfigError: the robots are to hang in a harness.
+            SimulatorError: a simulator is gone, hangs, was started anew, or went on by itself.
+        """
+        if borne != 1.0:
+            raise ConfigError("over ROS no harness bears a robot's weight; leave 'weight' out of the task's curriculum")
+        assert self._fleet is not None
+        self._tell_pushes()
+        for k in range(self.substeps):
+            now = target
+            if delay is not None and previous is not None and delay.any():
+                now = np.where((k < delay)[:, None], previous, target)
+            effort = self._effort(now)
+            if k == self.substeps - 1:
+                self._read_sensors(now)
+            self._fleet.advance(effort)
+            self._take()
+        self._told_velocity = self.base_linear_velocity.copy()
+
+    def close(self) -> None:
+        """Leave the graph; the simulators stay."""
+        super().close()
+        if self._fleet is not None:
+            self._fleet.close()
+            self._fleet = None
+
+    def _effort(self, target: FloatArray) -> FloatArray:
+        state = RobotState(
+            0, self.joint_position, self.joint_velocity, np.tile(IDENTITY, (self.n, 1)), np.zeros((self.n, 3))
+        )
+        return self._law.effort(JointTarget(target, np.zeros_like(target)), state)
+
+    def _take(self) -> None:
+        """Make the states that the simulators told this batch's own."""
+        assert self._fleet is not None
+        place = self.layout
+        for row, robot in enumerate(self._fleet.robots):
+            if robot.diverged:
+                self.qvel[row] = _DIVERGED
+                continue
+            self.qpos[row, place.qpos] = robot.joint_position
+            self.qpos[row, place.root_qpos : place.root_qpos + 7] = robot.root_pose
+            self.qvel[row, place.dof] = robot.joint_velocity
+            self.qvel[row, place.root_dof : place.root_dof + 6] = robot.root_velocity
+
+    def _read_sensors(self, target: FloatArray) -> None:
+        """What the model's sensors say at the beginning of a physics step, which is when a batch in C reads them."""
+        data = self._data[0]
+        for row in np.flatnonzero(~self.diverged()):
+            data.qpos[:], data.qvel[:], data.ctrl[:] = self.qpos[row], self.qvel[row], target[row]
+            mujoco.mj_forward(self._models[row], data)
+            self._readings[row, -1] = data.sensordata
+
+    def _tell_pushes(self) -> None:
+        """Pass on what was added to the velocity of bases since the last step."""
+        assert self._fleet is not None
+        moved = np.flatnonzero((self.base_linear_velocity != self._told_velocity).any(axis=1))
+        if moved.size:
+            values = [{"base_linear_velocity": self.base_linear_velocity[row]} for row in moved]
+            self._fleet.place(moved.tolist(), values)
+
+    def _tell(self, which: IndexArray) -> None:
+        """Make the simulators begin anew in the states and bodies that some robots have here."""
+        assert self._fleet is not None
+        rows = which.tolist()
+        self._fleet.reset(rows)
+        self._fleet.place(rows, [self._placement(row) for row in rows])
+        self._told_velocity[which] = self.base_linear_velocity[which]
+
+    def _placement(self, row: int) -> dict[str, Any]:
+        place = self.layout
+        root, dof = place.root_qpos, place.root_dof
+        found = {
+            "base_position": self.qpos[row, root : root + 3],
+            "base_orientation": self.qpos[row, root + 3 : root + 7],
+            "joint_position": self.qpos[row, place.qpos],
+            "base_linear_velocity": self.qvel[row, dof : dof + 3],
+            "base_angular_velocity": self.qvel[row, dof + 3 : dof + 6],
+            "joint_velocity": self.qvel[row, place.dof],
+        }
+        if self._varied:
+            body = self._variation
+            found |= {
+                "friction": body.friction[row : row + 1],
+                "mass": body.mass[row : row + 1],
+                "centre_of_mass": body.centre_of_mass[row],
+            }
+        return found
