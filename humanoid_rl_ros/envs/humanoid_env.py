@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -14,6 +14,7 @@ from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
 from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.simulation.batch_picture import BatchPicture
+from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 
 class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
@@ -29,6 +30,7 @@ class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
         overrides: keys of the task's YAML to set instead, nested ones with dots.
         render_mode: ``rgb_array`` or None.
         width, height: of the pictures [pixel].
+        simulate: makes the physics, by default in this process.
 
     `reset` takes ``options={"command": (x, y, yaw)}`` for a command that stays.
 
@@ -47,10 +49,11 @@ class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
         render_mode: str | None = None,
         width: int = 480,
         height: int = 360,
+        simulate: Callable[..., BatchSimulation] = BatchSimulation,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode must be rgb_array or None, found '{render_mode}'")
-        self.batch = make_batch(task, robot, 1, overrides=overrides, threads=1, auto_reset=False)
+        self.batch = make_batch(task, robot, 1, overrides=overrides, threads=1, auto_reset=False, simulate=simulate)
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.batch.control_period)}
         self.observation_space: gymnasium.Space[Any] = observation_space(self.batch)

@@ -5,24 +5,32 @@ from __future__ import annotations
 import gymnasium
 
 TASKS = {"Walk": "walk", "Stand": "stand", "GetUp": "get_up"}
+ROS_TASKS = {"RosWalk": "walk", "RosStand": "stand"}
+"""Over ROS; nobody bears the weight of a robot there that learns to get up."""
 NAMESPACE = "humanoid_rl_ros"
 
 
 def register() -> None:
     """Make ``humanoid_rl_ros/Walk-v0``, ``Stand-v0`` and ``GetUp-v0`` known; twice does no harm.
 
+    ``RosWalk-v0`` and ``RosStand-v0`` are the same over ROS.
+
     Importing this module does it. Gymnasium does so itself for a name with the module in front, such as
     ``gymnasium.make("humanoid_rl_ros.envs.registration:humanoid_rl_ros/Walk-v0")``.
     """
-    for name, task in TASKS.items():
-        identity = f"{NAMESPACE}/{name}-v0"
-        if identity not in gymnasium.registry:
-            gymnasium.register(
-                identity,
-                entry_point="humanoid_rl_ros.envs.humanoid_env:HumanoidEnv",
-                vector_entry_point="humanoid_rl_ros.envs.vector_env:HumanoidVectorEnv",
-                kwargs={"task": task},
-            )
+    for tasks, single, vector in (
+        (TASKS, "humanoid_env:HumanoidEnv", "vector_env:HumanoidVectorEnv"),
+        (ROS_TASKS, "ros_env:RosHumanoidEnv", "ros_env:RosHumanoidVectorEnv"),
+    ):
+        for name, task in tasks.items():
+            identity = f"{NAMESPACE}/{name}-v0"
+            if identity not in gymnasium.registry:
+                gymnasium.register(
+                    identity,
+                    entry_point=f"humanoid_rl_ros.envs.{single}",
+                    vector_entry_point=f"humanoid_rl_ros.envs.{vector}",
+                    kwargs={"task": task},
+                )
 
 
 register()

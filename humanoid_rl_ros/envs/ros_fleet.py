@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from rclpy.context import Context
@@ -20,6 +20,20 @@ from humanoid_rl_ros.interfaces.placement_messages import placement_request
 LONGEST_SPIN_S = 0.1
 
 
+class SimulatorOwner(Protocol):
+    """Who started the simulators of a fleet."""
+
+    def check(self) -> None:
+        """Look whether all still run.
+
+        Raises:
+            SimulatorError: one has ended; says why.
+        """
+
+    def renew(self, row: int) -> str:
+        """End what is left of a simulator and start another; its namespace."""
+
+
 class RosFleet:
     """n robots, each in a namespace of its own, on one ROS node of this process.
 
@@ -29,9 +43,7 @@ class RosFleet:
         period_ns: time from one state to the next [ns].
         timeout: wall time within which a simulator must answer [s].
         start_timeout: wall time within which it must be there [s].
-
-    Raises:
-        SimulatorError: ROS cannot be started.
+        owner: who started the simulators, if that is known.
     """
 
     def __init__(
@@ -42,15 +54,17 @@ class RosFleet:
         period_ns: int,
         timeout: float = 5.0,
         start_timeout: float = 30.0,
+        owner: SimulatorOwner | None = None,
     ) -> None:
         self._period_ns, self._timeout, self._start_timeout = period_ns, timeout, start_timeout
+        self._robot, self._owner = robot, owner
         self._context = Context()
         self._context.init(args=[])
         self._node = Node("ros_env", context=self._context, use_global_arguments=False, start_parameter_services=False)
         self._executor = _executor(self._context)
         self._executor.add_node(self._node)
         self.robots = [RosRobot(self._node, name, robot, period_ns) for name in namespaces]
-        self._lost = np.ones(len(self.robots), dtype=bool)
+        self._lost = np.zeros(len(self.robots), dtype=bool)
 
     def require(self, rows: Iterable[int]) -> None:
         """Wait until the simulators of some robots are there.
@@ -71,6 +85,7 @@ class RosFleet:
         Raises:
             SimulatorError: a simulator is not there, refuses, or does not answer in time.
         """
+        self._revive([row for row in rows if self._lost[row]])
         self._lost[rows] = True
         self.require(rows)
         for row in rows:
@@ -114,6 +129,14 @@ class RosFleet:
         self._executor.shutdown()
         self._context.try_shutdown()
 
+    def _revive(self, rows: Sequence[int]) -> None:
+        """Have simulators that failed started anew, by who started them."""
+        if self._owner is None:
+            return
+        for row in rows:
+            self.robots[row].close()
+            self.robots[row] = RosRobot(self._node, self._owner.renew(row), self._robot, self._period_ns)
+
     def _require_found(self, rows: Iterable[int]) -> None:
         lost = [self.robots[row].title for row in rows if self._lost[row]]
         if lost:
@@ -151,7 +174,9 @@ class RosFleet:
 
         def missing() -> str:
             silent = next((r.title for r, f in zip(robots, futures, strict=True) if not f.done()), "")
-            return silent and f"no answer from {silent} within {self._timeout:g} s, asked for {what}: it hangs or is gone"
+            return (
+                silent and f"no answer from {silent} within {self._timeout:g} s, asked for {what}: it hangs or is gone"
+            )
 
         try:
             self._until(lambda: all(future.done() for future in futures), missing, self._timeout)
@@ -166,6 +191,8 @@ class RosFleet:
     def _until(self, done: Callable[[], bool], missing: Callable[[], str], timeout: float) -> None:
         end = time.monotonic() + timeout
         while not done():
+            if self._owner is not None:
+                self._owner.check()
             left = end - time.monotonic()
             if left <= 0.0:
                 raise SimulatorError(missing() or "the simulator did not answer in time")

@@ -51,8 +51,10 @@ class RosRobot:
         self.forget()
         listened = ((topics.JOINT_STATES, self._on_joint_states), (topics.ROOT_STATE, self._on_root_state))
         self._names = {topic: f"{prefix}{topic.name}" for topic in (*dict(listened), topics.JOINT_COMMAND)}
-        for topic, callback in listened:
+        self._subscriptions = [
             node.create_subscription(topic.type, self._names[topic], callback, _qos(topic), raw=True)
+            for topic, callback in listened
+        ]
         kind = topics.JOINT_STATES.type  # of commands whose stamp says which state they answer
         self._commands = node.create_publisher(kind, self._names[topics.JOINT_COMMAND], _qos(topics.JOINT_COMMAND))
         self._reset = node.create_client(Trigger, prefix + topics.SIMULATION_RESET)
@@ -63,6 +65,14 @@ class RosRobot:
         self.stamp_ns = self.root_stamp_ns = -1
         self.joint_position = self.joint_velocity = self.root_pose = self.root_velocity = np.zeros(0)
         self._problem = ""
+
+    def close(self) -> None:
+        """Leave its topics and services."""
+        for subscription in self._subscriptions:
+            self._node.destroy_subscription(subscription)
+        self._node.destroy_publisher(self._commands)
+        for client in (self._reset, self._place):
+            self._node.destroy_client(client)
 
     # What the simulator says.
 

@@ -79,7 +79,11 @@ class RosSimulation(BatchSimulation):
         self._law = PDController(gains, robot.joint_names)
         self._told_velocity = self.base_linear_velocity.copy()
         self._fleet = connect(robot, round(timestep * 1e9))
-        self._fleet.require(range(n))
+        try:
+            self._fleet.require(range(n))
+        except BaseException:
+            self.close()
+            raise
 
     def place(self, which: IndexArray, qpos: FloatArray, qvel: FloatArray) -> None:
         """See `BatchSimulation.place`; the simulators begin anew at time 0."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
@@ -15,6 +15,7 @@ from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.humanoid_env import action_space, observation_space, step_info
 from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.simulation.batch_picture import BatchPicture
+from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 
 class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Any]):
@@ -25,7 +26,8 @@ class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Any]):
 
     Args:
         num_envs: robots.
-        task, robot, overrides, render_mode, width, height: see `HumanoidEnv`; a picture is of the first robot.
+        task, robot, overrides, render_mode, width, height, simulate: see `HumanoidEnv`; a picture is of the first
+            robot.
         threads: of the physics; by default as many as this process has cores.
 
     Raises:
@@ -49,10 +51,11 @@ class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Any]):
         render_mode: str | None = None,
         width: int = 480,
         height: int = 360,
+        simulate: Callable[..., BatchSimulation] = BatchSimulation,
     ) -> None:
         if render_mode not in (None, "rgb_array"):
             raise ConfigError(f"render_mode must be rgb_array or None, found '{render_mode}'")
-        self.batch = make_batch(task, robot, num_envs, overrides=overrides, threads=threads)
+        self.batch = make_batch(task, robot, num_envs, overrides=overrides, threads=threads, simulate=simulate)
         self.num_envs = num_envs
         self.render_mode = render_mode
         self.metadata = {**self.metadata, "render_fps": round(1.0 / self.batch.control_period)}

@@ -324,6 +324,7 @@ class SimulationBridgeNode(ManagedNode):
 
     def _publish_root_state(self, stamp_ns: int, *, diverged: bool = False) -> None:
         assert self._backend is not None
+        assert self._root_state is not None
         pose, velocity = self._backend.root_state
         pose = np.concatenate([pose[:3], measurements.xyzw(pose[3:])])
         velocity = np.full(6, np.nan) if diverged else velocity
