@@ -65,6 +65,25 @@ def bench_falls(
     run_falls(FallOptions(robot, policy, get_up, count, seed, safety), json_file=json_file, console=console)
 
 
+@bench_app.command("ros-env")
+def bench_ros_env(
+    task: Annotated[str, typer.Option(help="Shipped task or task YAML.")] = "walk",
+    robot: Robot = "reference",
+    robots: Annotated[int, typer.Option(min=1, help="Robots stepped together, each with a simulator.")] = 1,
+    steps: Annotated[int, typer.Option(min=10, help="Control steps of a turn.")] = 1000,
+    rounds: Annotated[int, typer.Option(min=1, help="Turns of each side.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Of episodes and actions.")] = 0,
+    json_file: JsonFile = None,
+) -> None:
+    """Steps a second of an environment over ROS beside the same one in this process; exit 0 if not a bit differs."""
+    with training_libraries():
+        from humanoid_rl_ros.cli.bench_ros_env import RosEnvOptions, run_ros_env
+
+    options = RosEnvOptions(task, robot, robots, steps, rounds, seed)
+    if run_ros_env(options, json_file=json_file, console=console).steps_differing:
+        raise typer.Exit(1)
+
+
 @bench_app.command("gallery")
 def bench_gallery(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of bundles.")],

@@ -127,6 +127,13 @@ def train(
     ] = None,
     json_file: JsonFile = None,
     export: Annotated[bool, typer.Option(help="Write the policy bundle at the end.")] = True,
+    env: Annotated[
+        str, typer.Option(metavar="process|ros", help="Where the physics runs: in this process, or behind ROS topics.")
+    ] = "process",
+    namespace: Annotated[
+        list[str] | None,
+        typer.Option(help="With --env ros: of a simulator that runs, one for each robot; without, they are started."),
+    ] = None,
 ) -> None:
     """Train a policy in simulation; Ctrl-C saves and leaves, --resume goes on, FOLDER/policy is what it learned."""
     with training_libraries():
@@ -150,6 +157,8 @@ def train(
         evaluate_every=evaluate_every,
         json_file=json_file,
         export=export,
+        env=env,
+        namespaces=tuple(namespace or ()),
     )
     code = run_train(options, console)
     if code:

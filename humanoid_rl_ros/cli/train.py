@@ -62,7 +62,12 @@ def _run(options: TrainOptions, console: Console, others: Distributed | None) ->
     record, config = resolve(options, known, processes)
     if known is None and rank == 0:
         folder.require_new()
-    ground = training_ground(record, rank, options.threads)
+    over_ros = options.env == "ros"
+    if over_ros and not options.namespaces:
+        from humanoid_rl_ros.cli.processes import isolate
+
+        isolate()
+    ground = training_ground(record, rank, options.threads, over_ros=over_ros, namespaces=options.namespaces)
     try:
         learner = make_learner(record.algorithm, ground.env, config, record.seed, others)
         if known is None and rank == 0:

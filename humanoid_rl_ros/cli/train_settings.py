@@ -20,6 +20,7 @@ from humanoid_rl_ros.learning.run_folder import RunRecord, require_equal
 from humanoid_rl_ros.resources import find_robot, share_folder
 
 TASK, ROBOT, SEED = "walk", "reference", 0
+ENVS = ("process", "ros")
 TASK_KEYS = tuple(field.name for field in fields(TaskSpec) if field.name != "source")
 FILES = (".yaml", ".yml", ".xml", ".mjcf", ".urdf")
 
@@ -43,6 +44,9 @@ class TrainOptions:
         evaluate_every: environment steps between two evaluations; 0 for none; None for what suits the task.
         json_file: where to write the result, or None.
         export: whether to write the policy bundle at the end.
+        env: where the physics runs: ``process``, this one, or ``ros``, simulators behind topics. What is learned does
+            not depend on it, and a run may go on in the other.
+        namespaces: of simulators that run, one for each robot; without, they are started.
     """
 
     algorithm: str
@@ -61,6 +65,8 @@ class TrainOptions:
     evaluate_every: int | None = None
     json_file: Path | None = None
     export: bool = True
+    env: str = ENVS[0]
+    namespaces: tuple[str, ...] = ()
 
 
 def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> tuple[RunRecord, Any]:
@@ -75,6 +81,12 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
         HumanoidError: a task, robot or key is unknown, a value is malformed, or `known` is another run.
     """
     task_name, robot_name = _names(options, known)
+    if options.env not in ENVS:
+        raise ConfigError(f"--env {options.env}: no such way; {did_you_mean(options.env, ENVS)}")
+    if options.env == "ros" and (processes > 1 or gymnasium_id(task_name) is not None):
+        raise ConfigError("--env ros is for the tasks of a robot, in one process")
+    if options.namespaces and options.env != "ros":
+        raise ConfigError("--namespace is for simulators over ROS; add --env ros")
     kind = CONFIGS[options.algorithm]
     as_it_was = known if options.config is None and not options.settings else None
     task_keys = TASK_KEYS if gymnasium_id(task_name) is None else ()
@@ -87,6 +99,8 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
         settings.set(Section({**as_it_was.learner, ENVIRONMENTS: as_it_was.environments}, str(options.out)))
     else:
         settings.add(read_yaml(share_folder() / "config" / "learning" / f"{options.algorithm}.yaml"))
+        if options.env == "ros":
+            settings.add(read_yaml(share_folder() / "config" / "learning" / "ros" / f"{options.algorithm}.yaml"))
         if options.config is not None:
             settings.add(read_yaml(options.config))
         settings.set(Section(wanted, "--set"))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from humanoid_rl_ros.cli.train_evaluation import episodes_evaluator, evaluator
@@ -13,6 +15,7 @@ from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.learning.run_folder import RunRecord
 from humanoid_rl_ros.learning.trainer import Evaluate
 from humanoid_rl_ros.policies.bundle import PolicyBundle
+from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 
 @dataclass(frozen=True)
@@ -36,13 +39,17 @@ class TrainingGround:
     control_period: float | None
 
 
-def training_ground(record: RunRecord, rank: int, threads: int | None) -> TrainingGround:
+def training_ground(
+    record: RunRecord, rank: int, threads: int | None, *, over_ros: bool = False, namespaces: Sequence[str] = ()
+) -> TrainingGround:
     """Make it.
 
     Args:
         record: of the run.
         rank: which of its processes this is.
         threads: of the physics; None for one per core, which processes share.
+        over_ros: whether the physics runs in simulators behind ROS topics.
+        namespaces: of those that run, one for each robot; without, they are started.
 
     Raises:
         HumanoidError: there is no such task, robot or environment, they do not fit, or something is not installed.
@@ -61,7 +68,10 @@ def training_ground(record: RunRecord, rank: int, threads: int | None) -> Traini
             None,
             None,
         )
-    env = make_batch(record.task, record.robot, share, overrides=record.overrides, threads=own_threads, stream=rank)
+    make = partial(
+        make_batch, record.task, record.robot, share, overrides=record.overrides, threads=own_threads, stream=rank
+    )
+    env = make(simulate=_over_ros(record, namespaces)) if over_ros else make()
     return TrainingGround(
         env,
         f"{record.algorithm} · {Path(record.task).stem} · {Path(record.robot).stem} · "
@@ -71,6 +81,14 @@ def training_ground(record: RunRecord, rank: int, threads: int | None) -> Traini
         env.contract,
         env.control_period,
     )
+
+
+def _over_ros(record: RunRecord, namespaces: Sequence[str]) -> Callable[..., BatchSimulation]:
+    from humanoid_rl_ros.envs.ros_simulation import RosSimulation  # rclpy; other trainings need none
+    from humanoid_rl_ros.envs.ros_simulators import START, RosSimulators
+
+    simulators = RosSimulators(record.robot, record.environments, namespaces or START)
+    return partial(RosSimulation, connect=simulators.connect)
 
 
 def _share_of_cores() -> int:

@@ -59,11 +59,6 @@ class RosHumanoidEnv(HumanoidEnv):
             self._simulators.close()
             raise
 
-    def close(self) -> None:
-        """Leave the graph, and end what was started for it."""
-        super().close()
-        self._simulators.close()
-
 
 class RosHumanoidVectorEnv(HumanoidVectorEnv):
     """``gymnasium.make_vec("humanoid_rl_ros/RosWalk-v0", 2, vectorization_mode="vector_entry_point")``.
@@ -109,8 +104,3 @@ class RosHumanoidVectorEnv(HumanoidVectorEnv):
         except BaseException:
             self._simulators.close()
             raise
-
-    def close_extras(self, **kwargs: Any) -> None:
-        """Leave the graph, and end what was started for it."""
-        super().close_extras(**kwargs)
-        self._simulators.close()

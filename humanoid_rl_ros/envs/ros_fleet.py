@@ -33,6 +33,9 @@ class SimulatorOwner(Protocol):
     def renew(self, row: int) -> str:
         """End what is left of a simulator and start another; its namespace."""
 
+    def close(self) -> None:
+        """End them all."""
+
 
 class RosFleet:
     """n robots, each in a namespace of its own, on one ROS node of this process.
@@ -123,11 +126,13 @@ class RosFleet:
         self._wait_for_state(rows, lambda robot: robot.has_reached(expected[id(robot)]))
 
     def close(self) -> None:
-        """Leave the graph."""
+        """Leave the graph, and have the simulators ended by who started them."""
         self._executor.remove_node(self._node)
         self._node.destroy_node()
         self._executor.shutdown()
         self._context.try_shutdown()
+        if self._owner is not None:
+            self._owner.close()
 
     def _revive(self, rows: Sequence[int]) -> None:
         """Have simulators that failed started anew, by who started them."""
