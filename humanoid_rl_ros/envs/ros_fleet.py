@@ -14,10 +14,12 @@ from rclpy.node import Node
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import SimulatorError
 from humanoid_rl_ros.core.robot import RobotSpec
-from humanoid_rl_ros.envs.ros_robot import RosRobot
+from humanoid_rl_ros.envs.ros_robot import MUST_WAIT, RosRobot
 from humanoid_rl_ros.interfaces.placement_messages import placement_request
 
 LONGEST_SPIN_S = 0.1
+STILL_S = 0.1
+"""Wall time for which a simulator is watched, once, to stand still [s]."""
 
 
 class SimulatorOwner(Protocol):
@@ -68,6 +70,7 @@ class RosFleet:
         self._executor.add_node(self._node)
         self.robots = [RosRobot(self._node, name, robot, period_ns) for name in namespaces]
         self._lost = np.zeros(len(self.robots), dtype=bool)
+        self._seen_still = np.zeros(len(self.robots), dtype=bool)
 
     def require(self, rows: Iterable[int]) -> None:
         """Wait until the simulators of some robots are there.
@@ -95,6 +98,7 @@ class RosFleet:
             self.robots[row].forget()
         self._call(rows, lambda robot: robot.ask_reset(), "a reset", lambda answer: (answer.success, answer.message))
         self._wait_for_state(rows, lambda robot: robot.is_at(0))
+        self._require_still([row for row in rows if not self._seen_still[row]])
         self._lost[rows] = False
 
     def place(self, rows: Sequence[int], values: Sequence[Mapping[str, FloatArray]]) -> None:
@@ -139,8 +143,22 @@ class RosFleet:
         if self._owner is None:
             return
         for row in rows:
+            self._seen_still[row] = False
             self.robots[row].close()
             self.robots[row] = RosRobot(self._node, self._owner.renew(row), self._robot, self._period_ns)
+
+    def _require_still(self, rows: Sequence[int]) -> None:
+        """Look once whether simulators wait for a command; one that does not might keep pace by chance."""
+        if not rows:
+            return
+        self._seen_still[rows] = True
+        end = time.monotonic() + STILL_S
+        while (left := end - time.monotonic()) > 0.0:
+            self._executor.spin_once(timeout_sec=left)
+        for row in rows:
+            if not self.robots[row].is_at(0):
+                self._seen_still[row] = False
+                raise SimulatorError(f"{self.robots[row].title} {MUST_WAIT}")
 
     def _require_found(self, rows: Iterable[int]) -> None:
         lost = [self.robots[row].title for row in rows if self._lost[row]]

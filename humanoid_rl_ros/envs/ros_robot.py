@@ -19,6 +19,10 @@ from humanoid_rl_ros.interfaces.cdr import JointStateReader, JointStateWriter
 from humanoid_rl_ros.interfaces.cdr_root_state import read_root_state
 from humanoid_rl_ros.interfaces.topics import Topic
 
+MUST_WAIT = (
+    "does not wait for commands: start it with mode:=lockstep, hold_until_armed:=false, lockstep_timeout:=.inf and a "
+    "state_rate of the task's PD rate"
+)
 STAMP_TOLERANCE_NS = 2
 """Of a period that is no whole number of nanoseconds."""
 
@@ -127,8 +131,7 @@ class RosRobot:
             if found > stamp_ns + STAMP_TOLERANCE_NS:
                 raise SimulatorError(
                     f"{self.title} went on to {found * 1e-9:.6f} s, expected {stamp_ns * 1e-9:.6f} s: somebody else "
-                    "commands it, or it does not wait for commands; start it with mode:=lockstep, "
-                    "lockstep_timeout:=.inf and a state_rate of the task's PD rate"
+                    f"commands it, or it {MUST_WAIT}"
                 )
         return False
 

@@ -1,0 +1,190 @@
+"""Environments whose physics runs behind ROS topics: the same to the bit, and what happens when simulators do not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+gymnasium = pytest.importorskip("gymnasium")
+pytest.importorskip("rclpy")
+pytest.importorskip("mujoco")
+
+from gymnasium.utils.env_checker import check_env  # noqa: E402
+
+import humanoid_rl_ros.envs.registration  # noqa: E402, F401  # makes the names known
+from humanoid_rl_ros.cli.processes import domains_to_take  # noqa: E402
+from humanoid_rl_ros.core.errors import ConfigError, SimulatorError  # noqa: E402
+from humanoid_rl_ros.envs.ros_simulators import BRIDGE, bridge_arguments  # noqa: E402
+from humanoid_rl_ros.node_processes import node_environment  # noqa: E402
+
+Refuses = Callable[..., AbstractContextManager[None]]
+pytestmark = pytest.mark.ros
+PERIOD_NS = 5_000_000
+# Everything that chance decides, and pushes every half second.
+WILD = {"randomisation.push_period": [0.2, 0.5], "curriculum": None}
+PATIENT = {"timeout": 30.0, "start_timeout": 60.0}
+
+
+@pytest.fixture(autouse=True)
+def _domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domains_to_take()[0]))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+
+
+def over_ros(**options: Any) -> Any:
+    return gymnasium.make("humanoid_rl_ros/RosWalk-v0", overrides=WILD, **{**PATIENT, **options})
+
+
+@pytest.fixture
+def simulators(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
+    """Starts a simulator as a user does; what still runs is ended."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(namespace: str, **changes: str) -> subprocess.Popen[bytes]:
+        more = [word for name, value in changes.items() for word in ("-p", f"{name}:={value}")]
+        command = [sys.executable, "-m", BRIDGE, *bridge_arguments("reference", namespace, PERIOD_NS), *more]
+        with (tmp_path / f"simulator_{len(started)}.log").open("wb") as log:
+            started.append(subprocess.Popen(command, env=node_environment(), stdout=log, stderr=log))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait(10)
+
+
+def actions(env: Any, steps: int) -> list[Any]:
+    rng = np.random.default_rng(4)
+    return [rng.uniform(-0.5, 0.5, env.action_space.shape).astype(np.float32) for _ in range(steps)]
+
+
+def test_one_robot_over_ros_is_one_in_this_process_to_the_bit() -> None:
+    with closing(gymnasium.make("humanoid_rl_ros/Walk-v0", overrides=WILD)) as here, closing(over_ros()) as there:
+        assert here.observation_space == there.observation_space
+        assert here.action_space == there.action_space
+        ends = pushed = 0
+        for seed in range(100):
+            seen, info = here.reset(seed=seed)
+            seen_there, info_there = there.reset(seed=seed)
+            np.testing.assert_array_equal(seen_there, seen)
+            np.testing.assert_array_equal(info_there["critic_observation"], info["critic_observation"])
+            for action in actions(here, 40):
+                waited = there.unwrapped.batch._pushes.steps_left[0]
+                *result, told = here.step(action)
+                *result_there, told_there = there.step(action)
+                pushed += int(waited == 1)
+                for mine, other in zip(result, result_there, strict=True):
+                    np.testing.assert_array_equal(other, mine)
+                assert told_there["reward_terms"] == told["reward_terms"]
+                np.testing.assert_array_equal(told_there["critic_observation"], told["critic_observation"])
+                if result[2]:
+                    break
+            ends += int(result[2])
+            if ends >= 1 and pushed >= 3:
+                break
+        assert ends >= 1
+        assert pushed >= 3
+
+
+def test_two_robots_over_ros_are_two_in_this_process_and_begin_anew_in_the_same_step() -> None:
+    kind = {"num_envs": 2, "vectorization_mode": "vector_entry_point", "overrides": WILD}
+    here = gymnasium.make_vec("humanoid_rl_ros/Walk-v0", **kind, threads=1)
+    there = gymnasium.make_vec("humanoid_rl_ros/RosWalk-v0", **kind, **PATIENT)
+    with closing(here), closing(there):
+        np.testing.assert_array_equal(there.reset(seed=2)[0], here.reset(seed=2)[0])
+        ends = np.zeros(2, dtype=int)
+        for action in actions(here, 150):
+            *result, _ = here.step(action)
+            *result_there, _ = there.step(action)
+            for mine, other in zip(result, result_there, strict=True):
+                np.testing.assert_array_equal(other, mine)
+            ends += result[2] | result[3]
+        assert ends.min() >= 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:.*(infinity|symmetric|render).*:UserWarning")
+def test_gymnasiums_own_checker_is_content() -> None:
+    with closing(over_ros()) as env:
+        check_env(env.unwrapped, skip_render_check=True)
+
+
+def test_a_started_simulator_that_fails_is_told_in_time_and_another_takes_its_place(refuses: Refuses) -> None:
+    with closing(over_ros(timeout=3.0)) as env:
+        first, _ = env.reset(seed=1)
+        still = np.zeros(env.action_space.shape, np.float32)
+        walked = [env.step(still)[0] for _ in range(5)]
+        for number, words in ((signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "hangs")):
+            (node,) = env.unwrapped.batch.simulation._fleet._owner._processes[0].nodes
+            os.kill(node.process.pid, number)
+            began = time.monotonic()
+            with refuses(SimulatorError, words, "reset the environment"):
+                env.step(still)
+            assert time.monotonic() - began < 15.0
+            with refuses(SimulatorError, "lost", "reset the environment"):
+                env.step(still)
+            np.testing.assert_array_equal(env.reset(seed=1)[0], first)
+            np.testing.assert_array_equal([env.step(still)[0] for _ in range(5)], walked)
+            assert node.process.poll() is not None
+
+
+def test_a_simulator_that_is_started_anew_by_its_user_is_noticed_and_found_again(
+    simulators: Callable[..., subprocess.Popen[bytes]], refuses: Refuses
+) -> None:
+    simulator = simulators("one")
+    with closing(over_ros(namespace="one")) as env:
+        first, _ = env.reset(seed=3)
+        still = np.zeros(env.action_space.shape, np.float32)
+        env.step(still)
+        simulator.terminate()
+        simulator.wait(20)
+        simulators("one")
+        with refuses(SimulatorError, "/one", "reset the environment"):
+            for _ in range(3):
+                env.step(still)
+        np.testing.assert_array_equal(env.reset(seed=3)[0], first)
+        env.step(still)
+
+
+def test_a_simulator_that_cannot_be_stepped_says_what_it_needs(
+    simulators: Callable[..., subprocess.Popen[bytes]], refuses: Refuses
+) -> None:
+    simulators("free", mode="realtime")
+    simulators("mute", publish_root_state="false")
+    simulators("fast", state_rate="400.0", physics_timestep="0.0025")
+    for namespace, expected in (
+        ("free", ["/free", "mode:=lockstep"]),
+        ("mute", ["/mute", "publish_root_state:=true"]),
+        ("fast", ["/fast", "state_rate"]),
+    ):
+        patience = {"timeout": 3.0, "start_timeout": 6.0 if namespace == "mute" else 60.0}
+        with refuses(SimulatorError, *expected), closing(over_ros(namespace=namespace, **patience)) as env:
+            env.reset(seed=0)
+            for _ in range(2):
+                env.step(np.zeros(env.action_space.shape, np.float32))
+
+
+def test_what_cannot_be_connected_is_refused_before_anything_is_started(refuses: Refuses) -> None:
+    with refuses(SimulatorError, "/nobody", "nobody publishes /nobody/joint_states"):
+        over_ros(namespace="nobody", start_timeout=0.3)
+    with refuses(ConfigError, "timeout", "above 0"):
+        over_ros(timeout=0.0)
+    with refuses(ConfigError, "2 robots", "namespaces"):
+        gymnasium.make_vec(
+            "humanoid_rl_ros/RosWalk-v0",
+            num_envs=2,
+            vectorization_mode="vector_entry_point",
+            namespaces=["same", "same"],
+        )
+    with refuses(ConfigError, "control.held_joints=simulated"):
+        gymnasium.make("humanoid_rl_ros/RosWalk-v0", overrides={"control.held_joints": "welded"}, namespace="nobody")
