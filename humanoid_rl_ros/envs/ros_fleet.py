@@ -17,7 +17,8 @@ from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.ros_robot import MUST_WAIT, RosRobot
 from humanoid_rl_ros.interfaces.placement_messages import placement_request
 
-LONGEST_SPIN_S = 0.1
+LOOK_S = 0.1
+"""Wall time between two looks at whether simulators still run [s]."""
 STILL_S = 0.1
 """Wall time for which a simulator is watched, once, to stand still [s]."""
 
@@ -212,14 +213,17 @@ class RosFleet:
             raise
 
     def _until(self, done: Callable[[], bool], missing: Callable[[], str], timeout: float) -> None:
-        end = time.monotonic() + timeout
+        began = time.monotonic()
+        checked = began
         while not done():
-            if self._owner is not None:
+            now = time.monotonic()
+            if self._owner is not None and now - checked > LOOK_S:
                 self._owner.check()
-            left = end - time.monotonic()
+                checked = now
+            left = began + timeout - now
             if left <= 0.0:
                 raise SimulatorError(missing() or "the simulator did not answer in time")
-            self._executor.spin_once(timeout_sec=min(left, LONGEST_SPIN_S))
+            self._executor.spin_once(timeout_sec=min(left, LOOK_S))
 
 
 def _executor(context: Context) -> Any:
