@@ -96,20 +96,30 @@ def test_one_robot_over_ros_is_one_in_this_process_to_the_bit() -> None:
         assert pushed >= 3
 
 
-def test_two_robots_over_ros_are_two_in_this_process_and_begin_anew_in_the_same_step() -> None:
-    kind = {"num_envs": 2, "vectorization_mode": "vector_entry_point", "overrides": WILD}
+def _ends_of_two(steps: int, overrides: dict[str, Any]) -> Any:
+    """How often each of two robots ended, after every number was compared."""
+    kind = {"num_envs": 2, "vectorization_mode": "vector_entry_point", "overrides": overrides}
     here = gymnasium.make_vec("humanoid_rl_ros/Walk-v0", **kind, threads=1)
     there = gymnasium.make_vec("humanoid_rl_ros/RosWalk-v0", **kind, **PATIENT)
+    ends = np.zeros(2, dtype=int)
     with closing(here), closing(there):
         np.testing.assert_array_equal(there.reset(seed=2)[0], here.reset(seed=2)[0])
-        ends = np.zeros(2, dtype=int)
-        for action in actions(here, 150):
+        for action in actions(here, steps):
             *result, _ = here.step(action)
             *result_there, _ = there.step(action)
             for mine, other in zip(result, result_there, strict=True):
                 np.testing.assert_array_equal(other, mine)
             ends += result[2] | result[3]
-        assert ends.min() >= 1
+    return ends
+
+
+def test_two_robots_over_ros_are_two_in_this_process_and_begin_anew_in_the_same_step() -> None:
+    assert _ends_of_two(150, WILD).min() >= 1
+
+
+def test_physics_that_leaves_the_finite_ends_the_episode_as_in_this_process() -> None:
+    # No model of a joint or a contact stands a start at ten times the speed of sound.
+    assert (_ends_of_two(3, {**WILD, "randomisation.start_velocity": 3e4}) == 3).all()
 
 
 @pytest.mark.slow

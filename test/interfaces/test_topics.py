@@ -26,6 +26,7 @@ TABLE = [
     (topics.ODOMETRY, "odom", "nav_msgs/Odometry", True, False, 10),
     (topics.SIMULATED_VELOCITY, "simulation/base_velocity", "nav_msgs/Odometry", True, False, 1),
     (topics.FOOT_CONTACTS, "simulation/foot_contacts", "std_msgs/Float32MultiArray", True, False, 10),
+    (topics.ROOT_STATE, "simulation/root_state", "sensor_msgs/MultiDOFJointState", True, False, 1),
     (topics.POLICY_JOURNAL, "policy/journal", "std_msgs/UInt8MultiArray", True, False, 200),
     (topics.SAFETY_JOURNAL, "safety/journal", "std_msgs/UInt8MultiArray", True, False, 200),
     (topics.POLICY_SETUP, "policy/setup", "std_msgs/String", True, True, 1),
@@ -53,11 +54,8 @@ def test_services_are_where_an_operator_looks_for_them() -> None:
         "safety/reset",
         "safety/emergency_stop",
     )
-    assert (topics.SIMULATION_RESET, topics.SIMULATION_STEP, topics.SIMULATION_PAUSE) == (
-        "simulation/reset",
-        "simulation/step",
-        "simulation/pause",
-    )
+    simulation = (topics.SIMULATION_RESET, topics.SIMULATION_STEP, topics.SIMULATION_PAUSE, topics.SIMULATION_PLACE)
+    assert simulation == ("simulation/reset", "simulation/step", "simulation/pause", "simulation/place")
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row[1])

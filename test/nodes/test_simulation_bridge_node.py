@@ -15,6 +15,8 @@ pytest.importorskip("rclpy")
 pytest.importorskip("mujoco")
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
+from rcl_interfaces.srv import SetParametersAtomically
 from ros_graph import OK, Graph
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
@@ -23,6 +25,7 @@ from std_srvs.srv import SetBool, Trigger
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.conversions import ns_to_stamp, stamp_to_ns
+from humanoid_rl_ros.interfaces.placement_messages import placement_request
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.simulation_bridge_node import SimulationBridgeNode
 from humanoid_rl_ros.resources import find_robot
@@ -424,3 +427,38 @@ def test_pushes_that_are_none_are_refused_by_name(graph: Graph, capfd: pytest.Ca
     node = graph.node(SimulationBridgeNode, robot="reference", pushes=[1.0, 2.0, 3.0])
     assert node.trigger_configure() != OK
     assert "'pushes' needs four numbers for each push, time x y z; found 3" in capfd.readouterr().err
+
+
+def test_it_is_put_into_a_state_and_says_exactly_which(graph: Graph, robot: RobotSpec) -> None:
+    rig = Rig(graph, robot, mode="lockstep", command_type="joint_state", publish_root_state=True)
+    roots = graph.listen(topics.ROOT_STATE)
+    pose = (robot.default_position + 0.1).tolist()
+    asked = {
+        "base_position": np.array([0.5, -0.25, 2.0]),
+        "base_linear_velocity": np.array([0.1, 0.2, 0.3]),
+        "base_angular_velocity": np.array([-0.1, 1 / 3, 0.7]),
+        "joint_position": np.array(pose),
+        "friction": np.array([np.nan]),
+    }
+    answer = graph.call(SetParametersAtomically, topics.SIMULATION_PLACE, placement_request(asked)).result
+    assert (answer.successful, answer.reason) == (True, "placed")
+    graph.until(lambda: rig.states[-1].position.tolist() == pose, "the new pose")
+    graph.until(lambda: roots and roots[-1].transforms[0].translation.z == 2.0, "the root's state")
+    twist = roots[-1].twist[0]
+    assert [twist.linear.x, twist.linear.y, twist.linear.z] == [0.1, 0.2, 0.3]
+    assert [twist.angular.x, twist.angular.y, twist.angular.z] == [-0.1, 1 / 3, 0.7]
+    for wrong, words in (
+        ({"bas_position": np.zeros(3)}, "did you mean 'base_position'?"),
+        ({"joint_position": np.zeros(2)}, f"expected ({robot.n_joints},)"),
+        ({"base_position": np.array([0.0, np.inf, 0.0])}, "finite"),
+    ):
+        answer = graph.call(SetParametersAtomically, topics.SIMULATION_PLACE, placement_request(wrong)).result
+        assert not answer.successful
+        assert words in answer.reason
+    text = Parameter(name="mass", value=ParameterValue(type=ParameterType.PARAMETER_STRING, string_value="much"))
+    request = SetParametersAtomically.Request(parameters=[text])
+    assert "'mass'" in graph.call(SetParametersAtomically, topics.SIMULATION_PLACE, request).result.reason
+    assert rig.states[-1].position.tolist() == pose
+    # A reset knows nothing of it.
+    assert graph.call(Trigger, topics.SIMULATION_RESET, Trigger.Request()).success
+    graph.until(lambda: rig.states[-1].position.tolist() == robot.default_position.tolist(), "the initial pose")
