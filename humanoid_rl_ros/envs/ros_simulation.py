@@ -150,6 +150,7 @@ class RosSimulation(BatchSimulation):
         """Make the states that the simulators told this batch's own."""
         assert self._fleet is not None
         place = self.layout
+        self._state[:, 0] += self.timestep  # of no effect, but in what a batch in this process saves
         for row, robot in enumerate(self._fleet.robots):
             if robot.diverged:
                 self.qvel[row] = _DIVERGED

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +29,14 @@ from typer.testing import CliRunner
 from humanoid_rl_ros.cli import train as train_module
 from humanoid_rl_ros.cli import train_evaluation
 from humanoid_rl_ros.cli.main import app
+from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, TrainingError
 from humanoid_rl_ros.learning.checkpoint import checkpoint_name, load_checkpoint
 from humanoid_rl_ros.learning.metrics_file import read_metrics
 from humanoid_rl_ros.policies.contract import check_contract
 from humanoid_rl_ros.resources import find_policy, find_robot
 
+Refuses = Callable[..., AbstractContextManager[None]]
 RUNNER = CliRunner()
 PER_ITERATION = 4 * 8
 SMALL = [
@@ -100,6 +103,35 @@ def test_the_same_seed_gives_the_same_weights(finished: Path, tmp_path: Path) ->
     one, other = load_checkpoint(checkpoint(finished, 6)), load_checkpoint(checkpoint(tmp_path / "run", 6))
     assert same(one["learner"], other["learner"], but="seconds")
     assert same(one["policy"], other["policy"])
+
+
+@pytest.mark.slow
+@pytest.mark.ros
+def test_over_ros_the_same_is_learned_to_the_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ROS_DOMAIN_ID", raising=False)
+    learned = []
+    for env in ("process", "ros"):
+        folder = tmp_path / env
+        # Two iterations; what is shipped for simulators over ROS is set on both sides.
+        asked = words(folder, 2, "--env", env, "--no-export", "--evaluate-every", "0", "--environments", "2")
+        result = RUNNER.invoke(app, asked)
+        assert result.exit_code == 0, result.output
+        learned.append(load_checkpoint(next(iter(sorted(folder.glob("checkpoints/*.pt"), reverse=True)))))
+    assert same(learned[0]["learner"], learned[1]["learner"], but="seconds")
+    assert same(learned[0]["policy"], learned[1]["policy"])
+
+
+def test_where_the_physics_cannot_run_is_said(tmp_path: Path, refuses: Refuses) -> None:
+    options = {"algorithm": "ppo", "steps": 100, "out": tmp_path / "run"}
+    for more, expected in (
+        ({"env": "moon"}, ["--env moon", "process, ros"]),
+        ({"env": "ros", "task": "gymnasium:Humanoid-v5"}, ["--env ros", "robot"]),
+        ({"namespaces": ("one",)}, ["--namespace", "--env ros"]),
+    ):
+        with refuses(ConfigError, *expected):
+            resolve(TrainOptions(**options, **more), None, 1)
+    with refuses(ConfigError, "one process"):
+        resolve(TrainOptions(**options, env="ros"), None, 2)
 
 
 def test_a_run_killed_in_the_middle_goes_on_as_if_it_had_not_been(finished: Path, tmp_path: Path) -> None:
