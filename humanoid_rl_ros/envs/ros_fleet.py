@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -230,6 +231,8 @@ def _executor(context: Context) -> Any:
     """The fastest executor this rclpy has; only its `spin_once` is used."""
     try:
         from rclpy.experimental import EventsExecutor
-    except ImportError:  # Humble, Iron
+
+        return EventsExecutor(context=context)
+    except (ImportError, io.UnsupportedOperation):
+        # Humble and Iron have none; and it wants a stderr that is a file, which a notebook has not.
         return SingleThreadedExecutor(context=context)
-    return EventsExecutor(context=context)
