@@ -57,7 +57,7 @@ def _add_link(root: Element, link: Link, meshes: str) -> None:
     for shape in link.visuals:
         visual = _add_shape(element, "visual", shape, meshes)
         material = child(visual, "material", name="rgba_" + "_".join(f"{c:.3g}" for c in shape.colour))
-        child(material, "color", rgba=numbers(shape.colour))
+        child(material, "color", rgba=numbers(round(part, 3) for part in shape.colour))
     for shape in link.collisions:
         _add_shape(element, "collision", shape, meshes)
 
