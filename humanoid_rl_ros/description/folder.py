@@ -68,6 +68,8 @@ def export_robot(
         files = {CONTROLLERS_FILE: controllers_text(robot, options)}
         _write(options.folder, files, {}, overwrite)
         return Export(tuple(files), 0, None, (note,))
+    if robot.model is not None and robot.model.locate().resolve() == (options.folder / URDF_FILE).resolve():
+        raise ConfigError(f"{options.folder / URDF_FILE} is the robot's own model; give another folder")
     tree = link_tree(robot, pose=pose, fold_rotors=options.fold_rotors)
     standing = robot.default_position if pose is None else pose
     files = {

@@ -118,8 +118,7 @@ def controllers_text(robot: RobotSpec, options: ExportOptions, passive: Sequence
     }
     head = (
         f"# Written by `humanoid_rl robot export` for robot '{robot.name}'.\n"
-        "# enforce_command_limits: effort, speed and stops of the URDF, once more, below the safety monitor (from Jazzy "
-        "on).\n"
+        "# enforce_command_limits (from Jazzy on): effort, speed and stops of the URDF, below the safety monitor.\n"
         f"# {EFFORT_CONTROLLER} holds its last command for ever: the hardware component must have a time-out.\n"
     )
     body = {options.node(name): {"ros__parameters": parameters} for name, parameters in nodes.items()}

@@ -39,7 +39,7 @@ def urdf_text(tree: LinkTree, options: ExportOptions, watch: HardwareWatch, pose
     add_ros2_control(root, tree, options, watch, pose)
     if not options.hardware:
         add_gazebo_tags(root, tree, options)
-    notes = "".join(f"\nNot said here: {note}." for note in tree.notes)
+    notes = "".join(f"\nNote: {note}." for note in tree.notes)
     return document(root, f"Written by `humanoid_rl robot export` for robot '{tree.robot.name}'.{notes}")
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from humanoid_rl_ros.core import rotations
-from humanoid_rl_ros.core.arrays import FloatArray, frozen
+from humanoid_rl_ros.core.arrays import FloatArray, IndexArray, frozen
 from humanoid_rl_ros.simulation.model_file import mujoco
 
 # Above these groups MuJoCo's viewers show nothing unless asked to; collision geometry sits there.
@@ -28,11 +28,13 @@ class Mesh:
 
     name: str
     vertices: FloatArray
-    faces: FloatArray
+    faces: IndexArray
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "vertices", frozen(self.vertices))
-        object.__setattr__(self, "faces", frozen(self.faces))
+        faces = np.array(self.faces, dtype=np.intp)
+        faces.setflags(write=False)
+        object.__setattr__(self, "faces", faces)
 
 
 @dataclass(frozen=True, eq=False)

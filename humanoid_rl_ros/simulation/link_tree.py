@@ -239,12 +239,12 @@ class _Reading:
             frames.append(Frame(at, here.orientation))
             here = self._before(joint, here, at)
         frames.reverse()
-        for joint, at in zip(joints[:-1], frames[:-1], strict=True):
+        for joint, place in zip(joints[:-1], frames[:-1], strict=True):
             between = f"{name}_{model.joint(joint).name or joint}"
-            self._join(joint, parent_name, between, at.seen_from(before))
+            self._join(joint, parent_name, between, place.seen_from(before))
             tensor = BETWEEN_INERTIA * np.eye(3) + self._rotor(joint)
             self._links.append(Link(between, Inertia(BETWEEN_MASS, np.zeros(3), _possible(tensor))))
-            before, parent_name = at, between
+            before, parent_name = place, between
         self._join(joints[-1], parent_name, name, frames[-1].seen_from(before))
         self._frames[body] = frames[-1]
         self._links.append(self._link(body, frame, frames[-1], joints[-1]))
@@ -324,8 +324,9 @@ class _Reading:
             notes.append(f"{model.neq} equality constraints are left out: URDF is a tree")
         if model.ntendon:
             notes.append(f"{model.ntendon} tendons are left out: URDF has none")
-        if not self._fold and any(joint.armature > 0.0 for joint in self._robot.joints):
-            notes.append("armature of the joints is left out: URDF has none (--fold-rotors adds it to the links)")
+        if any(joint.armature > 0.0 for joint in self._robot.joints):
+            what = "added to the links that they turn" if self._fold else "left out; --fold-rotors adds it to the links"
+            notes.append(f"URDF has no armature: that of the joints is {what}")
         between = sum(max(0, len(self._joints_of(b)) - 1) for b in self._bodies[1:])
         if between:
             notes.append(f"{between} links of {BETWEEN_MASS:g} kg stand between joints that share a body")

@@ -168,7 +168,8 @@ def test_limits_damping_and_friction_are_the_robots(tmp_path: Path) -> None:
     for spec in robot.joints:
         (joint,) = (j for j in root.findall("joint") if j.get("name") == spec.name)
         limit, dynamics = joint.find("limit"), joint.find("dynamics")
-        assert limit is not None and dynamics is not None
+        assert limit is not None
+        assert dynamics is not None
         assert {key: float(value) for key, value in (limit.attrib | dynamics.attrib).items()} == {
             "effort": spec.effort_limit,
             "velocity": spec.velocity_limit,
@@ -199,7 +200,10 @@ def own_inertia(model: mujoco.MjModel, joint: str) -> float:
 
 @pytest.mark.parametrize(
     ("joint", "found"),
-    [('<joint name="x" type="ball"/>', "is a ball joint"), ('<joint name="x" type="slide"/>', "slides and has no limit")],
+    [
+        ('<joint name="x" type="ball"/>', "is a ball joint"),
+        ('<joint name="x" type="slide"/>', "slides and has no limit"),
+    ],
 )
 def test_joints_that_urdf_has_not_are_refused(joint: str, found: str, tmp_path: Path, refuses: Refuses) -> None:
     model = tmp_path / "odd.xml"
