@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.description.folder import export_robot
-from humanoid_rl_ros.description.options import DISTRIBUTIONS, NEWEST_TRIED, ExportOptions
+from humanoid_rl_ros.description.options import ExportOptions, sourced_distribution
 from humanoid_rl_ros.description.ros2_control import HardwareWatch
 from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.resources import find_policy, find_robot, safety_file
@@ -81,12 +80,6 @@ def run_export(request: ExportRequest, console: Console, notes: Console) -> None
     if written.stand is not None and not request.hardware:
         x, y, z = written.stand.position
         console.print(f"put the robot at {x:g} {y:g} {z:.4f}", markup=False)
-
-
-def sourced_distribution() -> str:
-    """The ROS distribution of this shell, where these files have one for it."""
-    name = os.environ.get("ROS_DISTRO", "")
-    return name if name in DISTRIBUTIONS else NEWEST_TRIED
 
 
 def _start(request: ExportRequest, robot: RobotSpec) -> tuple[FloatArray | None, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,12 @@ _NAME = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 def world_control(world: str = WORLD) -> str:
     """Name of the service that steps, pauses and resets a world."""
     return f"/world/{world}/control"
+
+
+def sourced_distribution() -> str:
+    """The ROS distribution of this shell, where one is sourced that is known here."""
+    name = os.environ.get("ROS_DISTRO", "")
+    return name if name in DISTRIBUTIONS else NEWEST_TRIED
 
 
 @dataclass(frozen=True)
