@@ -246,7 +246,9 @@ def robot_export(
     state_rate: Annotated[
         float | None, typer.Option(min=1.0, help="Joint states per second (Hz); 500, or the policy's PD rate.")
     ] = None,
-    substeps: Annotated[int, typer.Option(min=1, help="Physics steps for one joint state.")] = 1,
+    substeps: Annotated[
+        int, typer.Option(min=0, help="Physics steps for one joint state; 0: steps of 2 ms or less.")
+    ] = 0,
     real_time_factor: Annotated[float, typer.Option(min=0.0, help="Speed of Gazebo; 0: as fast as it can.")] = 1.0,
     namespace: Annotated[str, typer.Option(help="Namespace of nodes and topics.")] = "",
     distro: Annotated[str, typer.Option(help="ROS distribution, which names plugins; else the sourced one.")] = "",

@@ -40,7 +40,7 @@ class ExportRequest:
     folder: Path
     policy: str = ""
     state_rate: float | None = None
-    substeps: int = 1
+    substeps: int = 0
     real_time_factor: float = 1.0
     namespace: str = ""
     distribution: str = ""
@@ -79,7 +79,12 @@ def run_export(request: ExportRequest, console: Console, notes: Console) -> None
     console.print(f"wrote {', '.join(written.files)}{meshes} to {options.folder}", markup=False, soft_wrap=True)
     if written.stand is not None and not request.hardware:
         x, y, z = written.stand.position
-        console.print(f"put the robot at {x:g} {y:g} {z:.4f}", markup=False)
+        console.print(
+            f"put the robot at {x:g} {y:g} {z:.4f}; a joint state is {options.steps_per_state} steps of "
+            f"{options.timestep * 1e3:g} ms",
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _start(request: ExportRequest, robot: RobotSpec) -> tuple[FloatArray | None, float]:

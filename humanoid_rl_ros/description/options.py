@@ -11,6 +11,9 @@ from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 
 DISTRIBUTIONS = ("humble", "jazzy", "kilted", "lyrical", "rolling")
 NEWEST_TRIED = "kilted"
+LONGEST_STEP_NS = 2_000_000
+"""Of the physics, where nobody says how long a step is: what contacts of feet need [ns]."""
+_NS_PER_S = 1_000_000_000
 WORLD = "humanoid"
 """Name of the world, which is in the name of its services."""
 IMU_SENSOR = "imu"
@@ -37,7 +40,7 @@ class ExportOptions:
     Attributes:
         folder: where they will be; absolute, for Gazebo finds meshes and parameters by it.
         state_rate: joint states per second, at which the PD law runs [Hz].
-        substeps: physics steps for one joint state.
+        substeps: physics steps for one joint state; 0: as few as keep a step at `LONGEST_STEP_NS` or under.
         real_time_factor: how fast Gazebo may run; 0: as fast as it can.
         namespace: of the robot's nodes and topics, without slashes around it; empty for none.
         distribution: ROS distribution, which decides the names of plugins.
@@ -48,7 +51,7 @@ class ExportOptions:
 
     folder: Path
     state_rate: float = 500.0
-    substeps: int = 1
+    substeps: int = 0
     real_time_factor: float = 1.0
     namespace: str = ""
     distribution: str = NEWEST_TRIED
@@ -62,8 +65,13 @@ class ExportOptions:
                 f"state rate must be a whole number of Hz from 1, as ros2_control's update_rate is; "
                 f"found {self.state_rate:g}"
             )
-        if self.substeps < 1:
-            raise ConfigError(f"there must be at least 1 physics step for a joint state, found {self.substeps}")
+        if self.substeps < 0:
+            raise ConfigError(f"physics steps for a joint state cannot be fewer than 0, found {self.substeps}")
+        if not self.hardware and _NS_PER_S % (int(self.state_rate) * self.steps_per_state):
+            raise ConfigError(
+                f"{self.state_rate:g} joint states a second with {self.steps_per_state} physics steps each: a step is "
+                "no whole number of nanoseconds, and Gazebo counts in those; choose 200, 250, 400, 500 or 1000 Hz"
+            )
         if not 0.0 <= self.real_time_factor < float("inf"):
             raise ConfigError(f"real-time factor must be at least 0, found {self.real_time_factor:g}")
         if self.distribution not in DISTRIBUTIONS:
@@ -75,9 +83,18 @@ class ExportOptions:
             raise ConfigError(f"'{self.namespace}' is no ROS namespace; letters, digits, _ and / between, such as a/b")
 
     @property
+    def steps_per_state(self) -> int:
+        """Physics steps from one joint state to the next."""
+        if self.substeps:
+            return self.substeps
+        period_ns = _NS_PER_S // int(self.state_rate)
+        least = -(-period_ns // LONGEST_STEP_NS)
+        return next((n for n in range(least, 10 * least) if period_ns % n == 0), least)
+
+    @property
     def timestep(self) -> float:
         """Of the physics [s]."""
-        return 1.0 / (self.state_rate * self.substeps)
+        return 1.0 / (self.state_rate * self.steps_per_state)
 
     @property
     def fortress(self) -> bool:

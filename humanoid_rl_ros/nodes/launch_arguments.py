@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
@@ -77,7 +77,12 @@ GAZEBO_ARGUMENTS = (
         "How fast Gazebo may run, 0: as fast as it can; of files that are written for this launch.",
         "1.0",
     ),
-    *_SHARED,
+    *(
+        replace(a, description="Odometry topic of an estimator, for policies that observe the base's velocity.")
+        if a.name == "base_velocity_topic"
+        else a
+        for a in _SHARED
+    ),
 )
 ROBOT_ARGUMENTS = (
     LaunchArgument("robot", _ROBOT_TEXT),

@@ -21,18 +21,18 @@ from humanoid_rl_ros.simulation.link_tree import LinkTree, link_tree
 
 dart = pytest.importorskip("dartpy", reason="dartpy is not installed; it is DART, which only these tests need")
 
-SECONDS = 6.0
+SECONDS = 4.0
 FRICTION = 0.8
 
 
 class DartRobot:
     """A URDF on a floor in DART, read and driven in the joint order of its robot."""
 
-    def __init__(self, urdf: Path, tree: LinkTree, period: float) -> None:
-        self._tree, self._period, self._count = tree, period, 0
+    def __init__(self, urdf: Path, tree: LinkTree, options: ExportOptions) -> None:
+        self._tree, self._options, self._count = tree, options, 0
         self.skeleton = dart.utils.DartLoader().parseSkeleton(str(stripped(urdf)))
         self._world = dart.simulation.World()
-        self._world.setTimeStep(period)
+        self._world.setTimeStep(options.timestep)
         self._world.setGravity([0.0, 0.0, -9.81])
         self._world.getConstraintSolver().setCollisionDetector(dart.collision.OdeCollisionDetector())
         for node in (n for body in self.skeleton.getBodyNodes() for n in body.getShapeNodes()):
@@ -52,8 +52,9 @@ class DartRobot:
     def step(self, effort: np.ndarray) -> RobotState:
         forces = np.zeros(self.skeleton.getNumDofs())
         forces[self._at] = effort
-        self.skeleton.setForces(forces)
-        self._world.step()
+        for _ in range(self._options.steps_per_state):
+            self.skeleton.setForces(forces)
+            self._world.step()
         self._count += 1
         return self.state()
 
@@ -62,7 +63,7 @@ class DartRobot:
         mujoco.mju_mat2Quat(link := np.empty(4), carrier.getWorldTransform().rotation().ravel())
         orientation = multiply(link, self._tree.imu.orientation)
         return RobotState(
-            stamp_ns=round(self._count * self._period * 1e9),
+            stamp_ns=round(self._count / self._options.state_rate * 1e9),
             joint_position=self.skeleton.getPositions()[self._at],
             joint_velocity=self.skeleton.getVelocities()[self._at],
             orientation=orientation,
@@ -116,8 +117,9 @@ def test_what_learned_to_walk_in_mujoco_walks_in_dart(name: str, policy: str, tm
     robot, bundle = find_robot(name), find_policy(policy)
     behaviour = PolicyBehaviour(bundle, robot, bundle.load_network(), entry_blend=0.0)
     pose, rate = behaviour.start_position, float(bundle.pd_rate)
-    export_robot(robot, ExportOptions(tmp_path, state_rate=rate, fold_rotors=True), HardwareWatch(0.1, 1.0), pose)
-    body = DartRobot(tmp_path / URDF_FILE, link_tree(robot, pose=pose), 1.0 / rate)
+    options = ExportOptions(tmp_path, state_rate=rate, fold_rotors=True)
+    export_robot(robot, options, HardwareWatch(0.1, 1.0), pose)
+    body = DartRobot(tmp_path / URDF_FILE, link_tree(robot, pose=pose), options)
     assert body.skeleton.getMass() == pytest.approx(link_mass(link_tree(robot)))
     state = body.stand(pose)
     behaviour.enter(state)
