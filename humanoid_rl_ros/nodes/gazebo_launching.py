@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
+from launch import LaunchContext
 from launch.actions import IncludeLaunchDescription, RegisterEventHandler
 from launch.event_handlers import OnProcessIO
 from launch.launch_description_sources import PythonLaunchDescriptionSource
@@ -17,6 +18,7 @@ from humanoid_rl_ros.description.folder import BRIDGE_FILE, URDF_FILE, WORLD_FIL
 from humanoid_rl_ros.description.options import WORLD
 from humanoid_rl_ros.description.ros2_control import EFFORT_CONTROLLER, JOINT_STATES_CONTROLLER
 from humanoid_rl_ros.nodes.gazebo_graph import GazeboGraph
+from humanoid_rl_ros.nodes.launching import NodeEndedError
 
 MANAGER_TIMEOUT_S = 120
 """For Gazebo to start, which takes its time the first time."""
@@ -51,7 +53,13 @@ def gazebo_actions(graph: GazeboGraph, namespace: str, *, gui: bool) -> list[Any
             parameters=[{"robot_description": ParameterValue(description, value_type=str), "use_sim_time": True}],
             output="screen",
         ),
-        Node(package="ros_gz_sim", executable="create", arguments=place, output="screen"),
+        Node(
+            package="ros_gz_sim",
+            executable="create",
+            arguments=place,
+            output="screen",
+            on_exit=_must_succeed("putting the robot into Gazebo"),
+        ),
         Node(
             package="ros_gz_bridge",
             executable="parameter_bridge",
@@ -93,4 +101,15 @@ def _spawner(controller: str, namespace: str) -> Any:
         executable="spawner",
         arguments=[controller, "--controller-manager", manager, *timeout],
         output="screen",
+        on_exit=_must_succeed(f"starting {controller}"),
     )
+
+
+def _must_succeed(what: str) -> Any:
+    """What ends the launch where a step fails without which the rest is of no use."""
+
+    def on_exit(event: Any, context: LaunchContext) -> None:
+        if event.returncode != 0 and not context.is_shutdown:
+            raise NodeEndedError(f"{what} failed with status {event.returncode}: its last lines say why")
+
+    return on_exit
