@@ -247,6 +247,57 @@ def robot_check(robot: Annotated[str, typer.Argument(help="Shipped robot, robot 
         raise typer.Exit(1)
 
 
+@robot_app.command("export")
+def robot_export(
+    robot: Annotated[str, typer.Argument(help="Shipped robot, robot YAML, or model file.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Folder to write into.")],
+    policy: Annotated[str, typer.Option(help="Shipped policy or bundle whose pose and rate are taken.")] = "",
+    state_rate: Annotated[
+        float | None, typer.Option(min=1.0, help="Joint states per second (Hz); 500, or the policy's PD rate.")
+    ] = None,
+    substeps: Annotated[
+        int, typer.Option(min=0, help="Physics steps for one joint state; 0: steps of 2 ms or less.")
+    ] = 0,
+    real_time_factor: Annotated[float, typer.Option(min=0.0, help="Speed of Gazebo; 0: as fast as it can.")] = 1.0,
+    namespace: Annotated[str, typer.Option(help="Namespace of nodes and topics.")] = "",
+    distro: Annotated[str, typer.Option(help="ROS distribution, which names plugins; else the sourced one.")] = "",
+    hardware: Annotated[
+        str, typer.Option(metavar="PLUGIN", help="For a real robot: its ros2_control plugin, in place of Gazebo's.")
+    ] = "",
+    meshes: Annotated[
+        str, typer.Option(metavar="PREFIX", help="What mesh names start with, such as package://my_robot/meshes.")
+    ] = "",
+    fold_rotors: Annotated[
+        bool | None,
+        typer.Option(
+            "--fold-rotors/--no-fold-rotors",
+            help="Add joint armature, which URDF has not, to the links; for Gazebo yes, for hardware no.",
+        ),
+    ] = None,
+    safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
+) -> None:
+    """Write what Gazebo and ros2_control read: robot.urdf, controllers.yaml, world.sdf, bridge.yaml, meshes."""
+    from humanoid_rl_ros.cli.robot_export import ExportRequest, run_export
+
+    request = ExportRequest(
+        robot=robot,
+        folder=output,
+        policy=policy,
+        state_rate=state_rate,
+        substeps=substeps,
+        real_time_factor=real_time_factor,
+        namespace=namespace,
+        distribution=distro,
+        hardware=hardware,
+        meshes=meshes,
+        fold_rotors=fold_rotors,
+        safety=safety,
+        overwrite=overwrite,
+    )
+    run_export(request, console, error_console)
+
+
 def _version(value: bool) -> None:
     if value:
         console.print(f"humanoid_rl_ros {__version__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
@@ -65,6 +65,24 @@ SIMULATION_ARGUMENTS = (
     ),
     LaunchArgument("arm", "Whether the safety monitor arms itself when it is ready.", "true", ("true", "false")),
     *_SHARED,
+)
+GAZEBO_ARGUMENTS = (
+    *(a for a in SIMULATION_ARGUMENTS if a.name in ("robot", "policy", "command", "get_up", "arm")),
+    LaunchArgument(
+        "folder", "Folder that `humanoid_rl robot export` wrote; empty: its files are written for this launch.", ""
+    ),
+    LaunchArgument("gui", "Whether Gazebo shows its window.", "true", ("true", "false")),
+    LaunchArgument(
+        "real_time_factor",
+        "How fast Gazebo may run, 0: as fast as it can; of files that are written for this launch.",
+        "1.0",
+    ),
+    *(
+        replace(a, description="Odometry topic of an estimator, for policies that observe the base's velocity.")
+        if a.name == "base_velocity_topic"
+        else a
+        for a in _SHARED
+    ),
 )
 ROBOT_ARGUMENTS = (
     LaunchArgument("robot", _ROBOT_TEXT),
@@ -132,6 +150,18 @@ def numbers(text: str, name: str) -> list[float]:
     if not all(map(math.isfinite, found)):
         raise ConfigError(f"argument '{name}' must be finite numbers, found '{text}'")
     return found
+
+
+def speed(text: str) -> float:
+    """The argument ``real_time_factor``: one number from zero.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = numbers(text, "real_time_factor")
+    if len(found) != 1 or found[0] < 0.0:
+        raise ConfigError(f"argument 'real_time_factor' must be one number from 0, found '{text}'")
+    return found[0]
 
 
 def velocity_command(text: str) -> list[float] | None:

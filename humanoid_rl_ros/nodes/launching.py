@@ -1,4 +1,4 @@
-"""The graph as launch actions: what the launch files share. The one module that imports launch."""
+"""The graph as launch actions: what the launch files share. This and `gazebo_launching` import launch."""
 
 from __future__ import annotations
 

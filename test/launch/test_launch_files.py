@@ -23,7 +23,12 @@ from humanoid_rl_ros.bags.facts import inspect
 from humanoid_rl_ros.core.errors import ContractError
 from humanoid_rl_ros.core.robot import load_robot
 from humanoid_rl_ros.interfaces.topics import JOINT_COMMAND, REPLAYED_COMMAND
-from humanoid_rl_ros.nodes.launch_arguments import REPLAY_ARGUMENTS, ROBOT_ARGUMENTS, SIMULATION_ARGUMENTS
+from humanoid_rl_ros.nodes.launch_arguments import (
+    GAZEBO_ARGUMENTS,
+    REPLAY_ARGUMENTS,
+    ROBOT_ARGUMENTS,
+    SIMULATION_ARGUMENTS,
+)
 from humanoid_rl_ros.resources import find_robot, share_folder
 
 pytest.importorskip("launch_ros", reason="launch_ros is not installed; it comes with ROS, not with the wheels")
@@ -34,7 +39,12 @@ from launch_ros.actions import Node
 
 pytestmark = pytest.mark.ros
 FOLDER = share_folder() / "launch"
-ARGUMENTS = {"simulation": SIMULATION_ARGUMENTS, "robot": ROBOT_ARGUMENTS, "replay": REPLAY_ARGUMENTS}
+ARGUMENTS = {
+    "simulation": SIMULATION_ARGUMENTS,
+    "robot": ROBOT_ARGUMENTS,
+    "replay": REPLAY_ARGUMENTS,
+    "gazebo": GAZEBO_ARGUMENTS,
+}
 WITH_ROBOT = ("simulation", "robot")
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 
