@@ -8,7 +8,7 @@ from typing import Any
 
 from humanoid_rl_ros.envs.humanoid_env import HumanoidEnv
 from humanoid_rl_ros.envs.ros_simulation import RosSimulation
-from humanoid_rl_ros.envs.ros_simulators import START, RosSimulators
+from humanoid_rl_ros.envs.ros_simulators import KINDS, START, RosSimulators
 from humanoid_rl_ros.envs.vector_env import HumanoidVectorEnv
 
 
@@ -23,6 +23,7 @@ class RosHumanoidEnv(HumanoidEnv):
     Args:
         task, robot, overrides, render_mode, width, height: see `HumanoidEnv`.
         namespace: of the simulator that runs, empty for none; ``start`` to start one that ends with the environment.
+        simulator: its kind, ``bridge``, ``table`` or ``gazebo``; see `RosSimulators`.
         timeout: wall time within which the simulator must answer [s].
         start_timeout: wall time within which it must be there [s].
 
@@ -41,10 +42,13 @@ class RosHumanoidEnv(HumanoidEnv):
         width: int = 480,
         height: int = 360,
         namespace: str = START,
+        simulator: str = KINDS[0],
         timeout: float = 5.0,
         start_timeout: float = 30.0,
     ) -> None:
-        self._simulators = RosSimulators(robot, 1, namespace, timeout=timeout, start_timeout=start_timeout)
+        self._simulators = RosSimulators(
+            robot, 1, namespace, kind=simulator, timeout=timeout, start_timeout=start_timeout
+        )
         try:
             super().__init__(
                 task,
@@ -69,7 +73,7 @@ class RosHumanoidVectorEnv(HumanoidVectorEnv):
         num_envs: robots.
         task, robot, overrides, render_mode, width, height: see `HumanoidEnv`.
         namespaces: of simulators that run, one for each robot; ``start`` to start them.
-        timeout, start_timeout: see `RosHumanoidEnv`.
+        simulator, timeout, start_timeout: see `RosHumanoidEnv`.
 
     Raises:
         ConfigError, ContractError, ModelError, SimulatorError: as `RosHumanoidEnv`.
@@ -86,10 +90,13 @@ class RosHumanoidVectorEnv(HumanoidVectorEnv):
         width: int = 480,
         height: int = 360,
         namespaces: str | Sequence[str] = START,
+        simulator: str = KINDS[0],
         timeout: float = 5.0,
         start_timeout: float = 30.0,
     ) -> None:
-        self._simulators = RosSimulators(robot, num_envs, namespaces, timeout=timeout, start_timeout=start_timeout)
+        self._simulators = RosSimulators(
+            robot, num_envs, namespaces, kind=simulator, timeout=timeout, start_timeout=start_timeout
+        )
         try:
             super().__init__(
                 num_envs,

@@ -24,6 +24,10 @@ STILL_S = 0.1
 """Wall time for which a simulator is watched, once, to stand still [s]."""
 
 
+MakeRobot = Callable[[Node, str, RobotSpec, int, Callable[[float], None]], RosRobot]
+"""Node, namespace, joints, period of the states [ns], and what lets the executor work for at most so long [s]."""
+
+
 class SimulatorOwner(Protocol):
     """Who started the simulators of a fleet."""
 
@@ -51,6 +55,7 @@ class RosFleet:
         timeout: wall time within which a simulator must answer [s].
         start_timeout: wall time within which it must be there [s].
         owner: who started the simulators, if that is known.
+        make: makes what stands for one robot, by default a `RosRobot`.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class RosFleet:
         timeout: float = 5.0,
         start_timeout: float = 30.0,
         owner: SimulatorOwner | None = None,
+        make: MakeRobot | None = None,
     ) -> None:
         self._period_ns, self._timeout, self._start_timeout = period_ns, timeout, start_timeout
         self._robot, self._owner = robot, owner
@@ -70,9 +76,15 @@ class RosFleet:
         self._node = Node("ros_env", context=self._context, use_global_arguments=False, start_parameter_services=False)
         self._executor = _executor(self._context)
         self._executor.add_node(self._node)
-        self.robots = [RosRobot(self._node, name, robot, period_ns) for name in namespaces]
+        self._make = make or (lambda node, name, robot, period_ns, spin: RosRobot(node, name, robot, period_ns))
+        self.robots = [self._made(name) for name in namespaces]
         self._lost = np.zeros(len(self.robots), dtype=bool)
         self._seen_still = np.zeros(len(self.robots), dtype=bool)
+
+    @property
+    def can_place(self) -> bool:
+        """Whether robots can be put into states."""
+        return all(robot.can_place for robot in self.robots)
 
     def require(self, rows: Iterable[int]) -> None:
         """Wait until the simulators of some robots are there.
@@ -127,8 +139,12 @@ class RosFleet:
         rows = [row for row in range(len(self.robots)) if not self.robots[row].diverged]
         self._require_found(rows)
         expected = {id(self.robots[row]): self.robots[row].stamp_ns + self._period_ns for row in rows}
-        for row in rows:
-            self.robots[row].command(effort[row])
+        try:
+            for row in rows:
+                self.robots[row].command(effort[row])
+        except SimulatorError:
+            self._lost[rows] = True
+            raise
         self._wait_for_state(rows, lambda robot: robot.has_reached(expected[id(robot)]))
 
     def close(self) -> None:
@@ -147,7 +163,13 @@ class RosFleet:
         for row in rows:
             self._seen_still[row] = False
             self.robots[row].close()
-            self.robots[row] = RosRobot(self._node, self._owner.renew(row), self._robot, self._period_ns)
+            self.robots[row] = self._made(self._owner.renew(row))
+
+    def _made(self, namespace: str) -> RosRobot:
+        return self._make(self._node, namespace, self._robot, self._period_ns, self._spin)
+
+    def _spin(self, seconds: float) -> None:
+        self._executor.spin_once(timeout_sec=seconds)
 
     def _require_still(self, rows: Sequence[int]) -> None:
         """Look once whether simulators wait for a command; one that does not might keep pace by chance."""

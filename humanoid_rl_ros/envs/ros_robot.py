@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,7 @@ STAMP_TOLERANCE_NS = 2
 
 
 class RosRobot:
-    """What a simulator last said of one robot, and what can be said to it.
+    """What a simulator last said of one robot, and what can be said to it: one like `simulation_bridge_node`.
 
     Args:
         node: whose executor runs the callbacks.
@@ -45,6 +46,9 @@ class RosRobot:
         diverged: whether the simulator has said, by velocities that are NaN, that its physics has left the finite.
     """
 
+    can_place = True
+    """Whether it can be put into a state, and tells its root exactly."""
+
     def __init__(self, node: Node, namespace: str, robot: RobotSpec, period_ns: int) -> None:
         self._node, self._period_ns = node, period_ns
         self.name = namespace.strip("/")
@@ -52,18 +56,29 @@ class RosRobot:
         self._matcher = JointMatcher(robot.joint_names)
         self._reader = JointStateReader()
         self._writer = JointStateWriter(robot.joint_names, ("effort",))
-        self._problem = ""
         self.forget()
-        listened = ((topics.JOINT_STATES, self._on_joint_states), (topics.ROOT_STATE, self._on_root_state))
-        self._names = {topic: f"{prefix}{topic.name}" for topic in (*dict(listened), topics.JOINT_COMMAND)}
+        listened = self._listened()
+        self._names = {topic: f"{prefix}{topic.name}" for topic in (*listened, topics.JOINT_COMMAND)}
         self._subscriptions = [
             node.create_subscription(topic.type, self._names[topic], callback, _qos(topic), raw=True)
-            for topic, callback in listened
+            for topic, callback in listened.items()
         ]
-        kind = topics.JOINT_STATES.type  # of commands whose stamp says which state they answer
-        self._commands = node.create_publisher(kind, self._names[topics.JOINT_COMMAND], _qos(topics.JOINT_COMMAND))
-        self._reset = node.create_client(Trigger, prefix + topics.SIMULATION_RESET)
-        self._place = node.create_client(SetParametersAtomically, prefix + topics.SIMULATION_PLACE)
+        name, profile = self._names[topics.JOINT_COMMAND], _qos(topics.JOINT_COMMAND)
+        self._commands = node.create_publisher(self._command_topic.type, name, profile)
+        self._services = self._ask_for(prefix)
+
+    _command_topic = topics.JOINT_STATES
+    """Of the type that commands have: the stamp of a joint state says which state it answers."""
+
+    def _listened(self) -> dict[Topic, Callable[[bytes], None]]:
+        """What is heard, and by whom."""
+        return {topics.JOINT_STATES: self._on_joint_states, topics.ROOT_STATE: self._on_root_state}
+
+    def _ask_for(self, prefix: str) -> list[Any]:
+        """Clients of the services that are needed."""
+        self._reset = self._node.create_client(Trigger, prefix + topics.SIMULATION_RESET)
+        self._place = self._node.create_client(SetParametersAtomically, prefix + topics.SIMULATION_PLACE)
+        return [self._reset, self._place]
 
     def forget(self) -> None:
         """Begin to listen anew."""
@@ -77,7 +92,7 @@ class RosRobot:
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
         self._node.destroy_publisher(self._commands)
-        for client in (self._reset, self._place):
+        for client in self._services:
             self._node.destroy_client(client)
 
     # What the simulator says.
@@ -89,7 +104,7 @@ class RosRobot:
             self.joint_position, self.joint_velocity = message.position[order], message.velocity[order]
             self.stamp_ns = message.stamp_ns
         except (StateError, IndexError) as error:
-            self._problem = f"joint states cannot be used: {error}"
+            self._problem = f"{topics.JOINT_STATES.name} cannot be used: {error}"
 
     def _on_root_state(self, raw: bytes) -> None:
         try:
@@ -97,7 +112,7 @@ class RosRobot:
         except StateError as error:
             self._problem = f"{topics.ROOT_STATE.name} cannot be used: {error}"
             return
-        self.root_pose, self.root_velocity = message.pose[_WXYZ], message.velocity
+        self.root_pose, self.root_velocity = message.pose[WXYZ], message.velocity
         self.root_stamp_ns = message.stamp_ns
         self.diverged = bool(np.isnan(message.velocity[0]))
 
@@ -109,7 +124,7 @@ class RosRobot:
         """
         if self._problem:
             raise SimulatorError(f"{self.title}: {self._problem}")
-        return _near(self.root_stamp_ns, stamp_ns) and (self.diverged or _near(self.stamp_ns, stamp_ns))
+        return near(self.root_stamp_ns, stamp_ns) and (self.diverged or near(self.stamp_ns, stamp_ns))
 
     def has_reached(self, stamp_ns: int) -> bool:
         """Whether the state of the instant that comes next is here.
@@ -126,7 +141,7 @@ class RosRobot:
                 f"{since_ns * 1e-9:.3f} s to {self.stamp_ns * 1e-9:.3f} s; reset the environment"
             )
         for found in (self.stamp_ns, self.root_stamp_ns):
-            if found > since_ns + STAMP_TOLERANCE_NS and not _near(found, stamp_ns):
+            if found > since_ns + STAMP_TOLERANCE_NS and not near(found, stamp_ns):
                 raise SimulatorError(
                     f"{self.title} went on to {found * 1e-9:.6f} s, expected {stamp_ns * 1e-9:.6f} s: somebody else "
                     f"commands it, or it {MUST_WAIT}"
@@ -156,7 +171,7 @@ class RosRobot:
 
     def lacks(self) -> str:
         """What is missing to use it; empty when nothing is."""
-        for topic in (topics.JOINT_STATES, topics.ROOT_STATE):
+        for topic in self._listened():
             count = self._node.count_publishers(self._names[topic])
             if count == 0:
                 hint = " (simulation_bridge_node needs publish_root_state:=true)" if topic is topics.ROOT_STATE else ""
@@ -164,21 +179,22 @@ class RosRobot:
             if count > 1:
                 return f"{count} nodes publish {self._names[topic]}, expected one"
         if self._commands.get_subscription_count() == 0:
-            return f"nobody listens to {self._names[topics.JOINT_COMMAND]} as {topics.JOINT_STATES.type_name}"
+            return f"nobody listens to {self._names[topics.JOINT_COMMAND]} as {self._command_topic.type_name}"
         others = self._node.count_publishers(self._names[topics.JOINT_COMMAND]) - 1
         if others > 0:
             return f"{others} other nodes publish {self._names[topics.JOINT_COMMAND]}"
-        for client in (self._reset, self._place):
+        for client in self._services:
             if not client.service_is_ready():
                 return f"no service {client.srv_name}"
         return ""
 
 
-_WXYZ = np.array([0, 1, 2, 6, 3, 4, 5])
+WXYZ = np.array([0, 1, 2, 6, 3, 4, 5])
 """Where position and wxyz stand in position and xyzw."""
 
 
-def _near(found_ns: int, expected_ns: int) -> bool:
+def near(found_ns: int, expected_ns: int) -> bool:
+    """Whether two stamps are of one instant."""
     return abs(found_ns - expected_ns) <= STAMP_TOLERANCE_NS
 
 

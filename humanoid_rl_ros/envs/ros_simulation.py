@@ -7,16 +7,19 @@ from typing import Any
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
+from humanoid_rl_ros.core.arrays import EVERYONE, FloatArray, IndexArray
 from humanoid_rl_ros.core.controller import PDController, PDGains
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.rotations import IDENTITY
 from humanoid_rl_ros.core.state import JointTarget, RobotState
 from humanoid_rl_ros.envs.ros_fleet import RosFleet
+from humanoid_rl_ros.envs.table_robot import TableRobot
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, BodyVariation, unvaried
+from humanoid_rl_ros.simulation.imu_kinematics import ImuMotion
 from humanoid_rl_ros.simulation.model_file import mujoco
 
+CANNOT_PLACE = "the simulator cannot put a robot into a state or a body: in the task's randomisation set"
 _DIVERGED = 1e9
 """Speed of a joint whose simulator said no more than that its physics left the finite [rad/s]."""
 
@@ -59,6 +62,7 @@ class RosSimulation(BatchSimulation):
                 "set control.held_joints=simulated"
             )
         self._fleet: RosFleet | None = None
+        self._measured: FloatArray | None = None
         super().__init__(
             robot,
             gains,
@@ -80,16 +84,35 @@ class RosSimulation(BatchSimulation):
         self._told_velocity = self.base_linear_velocity.copy()
         self._fleet = connect(robot, round(timestep * 1e9))
         try:
+            self._require_possible()
             self._fleet.require(range(n))
         except BaseException:
             self.close()
             raise
 
     def place(self, which: IndexArray, qpos: FloatArray, qvel: FloatArray) -> None:
-        """See `BatchSimulation.place`; the simulators begin anew at time 0."""
+        """See `BatchSimulation.place`; the simulators begin anew at time 0.
+
+        Robots that cannot be put into a state begin where their simulators put them.
+
+        Raises:
+            ConfigError: such a robot is to begin elsewhere than in its start pose, at rest.
+        """
+        if self._fleet is not None and not self._fleet.can_place:
+            joints = self.layout.qpos
+            if (qpos[:, joints] != self.initial_qpos[joints]).any() or qvel.any():
+                raise ConfigError(f"{CANNOT_PLACE} start_position and start_velocity to 0")
         super().place(which, qpos, qvel)
         if self._fleet is not None and len(which):
             self._tell(which)
+
+    def imu(self, rows: IndexArray | slice = EVERYONE) -> ImuMotion:
+        """See `BatchSimulation.imu`; where a simulator's root is not exact, what its IMU says."""
+        motion = super().imu(rows)
+        if self._fleet is None or self._fleet.can_place or self._measured is None:
+            return motion
+        measured = self._measured[rows]
+        return ImuMotion(measured[:, :4], measured[:, 4:7], motion.linear_velocity)
 
     def vary(self, which: IndexArray, variation: BodyVariation) -> None:
         """See `BatchSimulation.vary`; the simulators hear of it when the robots are placed."""
@@ -140,6 +163,11 @@ class RosSimulation(BatchSimulation):
             self._fleet.close()
             self._fleet = None
 
+    def _require_possible(self) -> None:
+        assert self._fleet is not None
+        if not self._fleet.can_place and self._varied:
+            raise ConfigError(f"{CANNOT_PLACE} friction to null, mass, kp and kd to [1, 1] and centre_of_mass to 0")
+
     def _effort(self, target: FloatArray) -> FloatArray:
         state = RobotState(
             0, self.joint_position, self.joint_velocity, np.tile(IDENTITY, (self.n, 1)), np.zeros((self.n, 3))
@@ -159,6 +187,12 @@ class RosSimulation(BatchSimulation):
             self.qpos[row, place.root_qpos : place.root_qpos + 7] = robot.root_pose
             self.qvel[row, place.dof] = robot.joint_velocity
             self.qvel[row, place.root_dof : place.root_dof + 6] = robot.root_velocity
+            if isinstance(robot, TableRobot) and robot.imu is not None:
+                if self._measured is None:
+                    self._measured = np.zeros((self.n, 10))
+                sample = robot.imu
+                self._measured[row] = [*sample.orientation, *sample.angular_velocity, *sample.linear_acceleration]
+                self.accelerometer[row] = sample.linear_acceleration
 
     def _read_sensors(self, target: FloatArray) -> None:
         """What the model's sensors say at the beginning of a physics step, which is when a batch in C reads them."""
@@ -171,6 +205,10 @@ class RosSimulation(BatchSimulation):
     def _tell_pushes(self) -> None:
         """Pass on what was added to the velocity of bases since the last step."""
         assert self._fleet is not None
+        if not self._fleet.can_place:
+            if (self.base_linear_velocity != self._told_velocity).any():
+                raise ConfigError(f"{CANNOT_PLACE} push_speed to 0")
+            return
         moved = np.flatnonzero((self.base_linear_velocity != self._told_velocity).any(axis=1))
         if moved.size:
             values = [{"base_linear_velocity": self.base_linear_velocity[row]} for row in moved]
@@ -181,7 +219,10 @@ class RosSimulation(BatchSimulation):
         assert self._fleet is not None
         rows = which.tolist()
         self._fleet.reset(rows)
-        self._fleet.place(rows, [self._placement(row) for row in rows])
+        if self._fleet.can_place:
+            self._fleet.place(rows, [self._placement(row) for row in rows])
+        else:
+            self._take()
         self._told_velocity[which] = self.base_linear_velocity[which]
 
     def _placement(self, row: int) -> dict[str, Any]:

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
+from pathlib import Path
 
-from humanoid_rl_ros.core.errors import ConfigError, SimulatorError
+from humanoid_rl_ros.core.errors import ConfigError, SimulatorError, did_you_mean
 from humanoid_rl_ros.core.robot import RobotSpec
-from humanoid_rl_ros.envs.ros_fleet import RosFleet
+from humanoid_rl_ros.description.options import ExportOptions, world_control
+from humanoid_rl_ros.envs.gazebo_robot import GazeboWorld, in_gazebo
+from humanoid_rl_ros.envs.ros_fleet import MakeRobot, RosFleet
+from humanoid_rl_ros.envs.ros_world import gazebo_service
+from humanoid_rl_ros.envs.table_robot import TableRobot
 from humanoid_rl_ros.node_processes import ProcessError, ProcessGroup, parameter_arguments
 
 BRIDGE = "humanoid_rl_ros.nodes.simulation_bridge_node"
 START = "start"
+KINDS = ("bridge", "table", "gazebo")
 _SERIAL = count()
 
 
@@ -24,11 +31,13 @@ class RosSimulators:
         n: robots.
         namespaces: of simulators that run, one for each robot; or ``start`` for ones that are started, in namespaces of
             their own, and end with the environment.
+        kind: ``bridge``: like `simulation_bridge_node`; ``table``: with the topics of a robot, its odometry and
+            `simulation/reset` alone, waiting for each command; ``gazebo``: stepped by the world-control service.
         timeout: wall time within which a simulator must answer [s].
         start_timeout: wall time within which it must be there [s].
 
     Raises:
-        ConfigError: there is not one namespace for each robot, or a time is not above 0.
+        ConfigError: there is not one namespace for each robot, no such kind, or a time is not above 0.
     """
 
     def __init__(
@@ -37,13 +46,20 @@ class RosSimulators:
         n: int,
         namespaces: str | Sequence[str] = START,
         *,
+        kind: str = KINDS[0],
         timeout: float = 5.0,
         start_timeout: float = 30.0,
     ) -> None:
+        if kind not in KINDS:
+            raise ConfigError(f"no kind of simulator '{kind}'; {did_you_mean(kind, KINDS)}")
         for name, value in (("timeout", timeout), ("start_timeout", start_timeout)):
             if not 0.0 < value < float("inf"):
                 raise ConfigError(f"{name} must be a time above 0 s, found {value}")
-        self._start = namespaces == START
+        self._start, self._kind = namespaces == START, kind
+        if self._start and kind != KINDS[0]:
+            raise ConfigError(f"a simulator of kind '{kind}' is not started here; name the namespace it runs in")
+        if kind == "gazebo" and n > 1:
+            raise ConfigError(f"in Gazebo one robot is stepped by a process, found {n}")
         self._prefix = f"ros_env_{os.getpid()}_{next(_SERIAL)}"
         if self._start:
             self.namespaces = [f"{self._prefix}/robot_{i}" for i in range(n)]
@@ -75,7 +91,19 @@ class RosSimulators:
             timeout=self._timeout,
             start_timeout=self._start_timeout,
             owner=self if self._start else None,
+            make=self._robots(period_ns),
         )
+
+    def _robots(self, period_ns: int) -> MakeRobot | None:
+        """What stands for a robot of this kind of simulator."""
+        if self._kind == "table":
+            return lambda node, name, robot, period, spin: TableRobot(node, name, robot, period)
+        if self._kind == "gazebo":
+            rate = round(1e9 / period_ns)
+            step_ns = round(1e9 * ExportOptions(Path(), state_rate=rate).timestep)
+            world = GazeboWorld(gazebo_service(), world_control(), step_ns)
+            return partial(in_gazebo, world, self._timeout)
+        return None
 
     def check(self) -> None:
         """Look whether all that were started still run.
