@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
+from humanoid_rl_ros.core.errors import ConfigError, SimulatorError
 
 # How often a wait looks at what has come, while nothing wakes it [s].
 _LOOK_S = 0.05
 
 
-class WorldControlError(HumanoidError):
+class WorldControlError(SimulatorError):
     """The world did not do what was asked: it refused, went silent, or somebody else controls it too."""
 
 
