@@ -36,6 +36,7 @@ THIRD_PARTIES = {
     "policies": {"numpy", "yaml", "onnx", "onnxruntime", "torch"},
     "behaviours": {"numpy"},
     "simulation": {"numpy", "mujoco"},
+    "description": {"numpy", "yaml"},
     "interfaces": {"numpy", *MESSAGES},
 }
 

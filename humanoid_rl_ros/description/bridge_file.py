@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import yaml
 
-from humanoid_rl_ros.description.gazebo_tags import imu_topic, odometry_topic
+from humanoid_rl_ros.description.gazebo_tags import imu_topic, odometry_topic, transform_topic
 from humanoid_rl_ros.description.options import WORLD_CONTROL_TYPE, ExportOptions, world_control
-from humanoid_rl_ros.interfaces.topics import CLOCK, IMU, ODOMETRY
+from humanoid_rl_ros.interfaces.topics import CLOCK, IMU, ODOMETRY, Topic
 from humanoid_rl_ros.simulation.link_tree import LinkTree
+
+BASE_TRANSFORM = Topic("tf", "tf2_msgs/msg/TFMessage", depth=100)
 
 
 def bridge_text(tree: LinkTree, options: ExportOptions) -> str:
-    """The file: clock, IMU and the truth about the base.
+    """The file: clock, IMU, and the truth about the base, as odometry and as a transform.
 
     The IMU is bridged, not read by `imu_sensor_broadcaster`: its messages keep the stamp of what they measured.
     """
@@ -19,6 +21,7 @@ def bridge_text(tree: LinkTree, options: ExportOptions) -> str:
         (CLOCK, "/clock", "gz.msgs.Clock"),
         (IMU, imu_topic(tree, options), "gz.msgs.IMU"),
         (ODOMETRY, odometry_topic(tree, options), "gz.msgs.Odometry"),
+        (BASE_TRANSFORM, transform_topic(tree, options), "gz.msgs.Pose_V"),
     ]
     body = [
         {

@@ -36,6 +36,11 @@ def odometry_topic(tree: LinkTree, options: ExportOptions) -> str:
     return options.gazebo_topic(tree.robot.name, "odometry")
 
 
+def transform_topic(tree: LinkTree, options: ExportOptions) -> str:
+    """Where Gazebo publishes the base as a transform."""
+    return options.gazebo_topic(tree.robot.name, "tf")
+
+
 def _add_imu(root: Element, tree: LinkTree, options: ExportOptions) -> None:
     """A perfect IMU; without a reference frame its orientation would count from where the robot is put."""
     carrier = child(root, "gazebo", reference=tree.imu_link)
@@ -71,4 +76,5 @@ def _add_plugins(root: Element, tree: LinkTree, options: ExportOptions) -> None:
     child(odometry, "robot_base_frame", tree.root)
     child(odometry, "odom_publish_frequency", ODOMETRY_RATE)
     child(odometry, "odom_topic", odometry_topic(tree, options))
+    child(odometry, "tf_topic", transform_topic(tree, options))
     child(odometry, "dimensions", 3)

@@ -51,6 +51,7 @@ def gazebo_actions(graph: GazeboGraph, namespace: str, *, gui: bool) -> list[Any
             executable="robot_state_publisher",
             namespace=namespace,
             parameters=[{"robot_description": ParameterValue(description, value_type=str), "use_sim_time": True}],
+            remappings=[("/tf", "tf"), ("/tf_static", "tf_static")],
             output="screen",
         ),
         Node(

@@ -45,6 +45,19 @@ def test_check_stands_a_robot_on_the_floor() -> None:
     assert "stands at 0.67" in done.stdout
 
 
+def test_export_writes_a_robot_that_can_be_described_again(tmp_path: Path) -> None:
+    folder = tmp_path / "out"
+    done = RUNNER.invoke(app, ["robot", "export", "reference", "-o", str(folder), "--policy", "walk"])
+    assert done.exit_code == 0, done.output
+    assert "a joint state is 4 steps of 1.25 ms" in done.stdout
+    assert "armature" in done.stderr
+    again = RUNNER.invoke(app, ["robot", "describe", str(folder / "robot.urdf"), "-o", str(tmp_path / "again.yaml")])
+    assert again.exit_code == 0, again.output
+    assert load_robot(tmp_path / "again.yaml").joint_names == find_robot("reference").joint_names
+    refused = RUNNER.invoke(app, ["robot", "export", "reference", "-o", str(folder)])
+    assert "--overwrite" in str(refused.exception)
+
+
 def test_policy_check_tells_fit_from_misfit() -> None:
     fit = RUNNER.invoke(app, ["policy", "check", "stand", "--robot", "reference", "--seconds", "3"])
     assert fit.exit_code == 0, fit.output

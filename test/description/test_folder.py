@@ -114,9 +114,10 @@ def test_bridge_and_urdf_name_the_same_topics(tmp_path: Path) -> None:
     assert sensor.findtext("imu/orientation_reference_frame/localization") == "ENU"
     assert sensor.find(".//noise") is None
     entries = {entry["ros_topic_name"]: entry for entry in yaml.safe_load((tmp_path / "bridge.yaml").read_text())}
-    assert set(entries) == {"/clock", IMU.name, ODOMETRY.name}
+    assert set(entries) == {"/clock", "tf", IMU.name, ODOMETRY.name}
     assert entries[IMU.name]["gz_topic_name"] == sensor.findtext("topic") == "/left/arm/reference_humanoid/imu"
     assert entries[ODOMETRY.name]["gz_topic_name"] == root.findtext("gazebo/plugin/odom_topic")
+    assert entries["tf"]["gz_topic_name"] == root.findtext("gazebo/plugin/tf_topic")
     assert entries[ODOMETRY.name]["ros_type_name"] == ODOMETRY.type_name
     assert root.findtext("gazebo/plugin/ros/namespace") == "/left/arm"
     assert root.findtext("gazebo/plugin/parameters") == str(tmp_path / "controllers.yaml")
