@@ -29,7 +29,8 @@ needs_mjlab = pytest.mark.skipif(
     importlib.util.find_spec("mjlab") is None, reason="the G1's model is in the Python package mjlab, not installed"
 )
 # What models of others have: joints off the origin of their body, a reference angle, several joints on one body, a
-# slide, inertia in a turned frame, a welded body, a frame that looks straight up, a body without a name.
+# slide, inertia in a turned frame, a welded body, a frame that looks straight up, a body without a name, one
+# with the name of its joint.
 ODD = """
 <mujoco model="odd"><compiler angle="radian"/><worldbody>
   <body name="hips" pos="0 0 1"><freejoint/>
@@ -44,7 +45,7 @@ ODD = """
         <joint name="d" type="slide" axis="0 0.6 0.8" range="-0.1 0.1" ref="0.05"/>
         <geom type="ellipsoid" size="0.03 0.04 0.1" pos="0 0.1 0"/>
         <body pos="0.05 0 0" euler="0.4 0.5 0.6"><geom type="box" size="0.1 0.05 0.02"/></body>
-        <body name="toe" pos="0.2 0 0"><joint name="limp" axis="0 1 0"/><geom type="cylinder" size="0.02 0.05"/></body>
+        <body name="limp" pos="0.2 0 0"><joint name="limp" axis="0 1 0"/><geom type="cylinder" size="0.02 0.05"/></body>
       </body>
     </body>
   </body></worldbody>
@@ -101,7 +102,7 @@ def assert_same_mechanism(robot: RobotSpec, urdf: Path, seed: int = 0) -> None:
         want, got = turned(original, angles), turned(model, angles)
         for body in bodies:
             name = original.body(body).name or f"body_{body}"
-            other = model.body(name).id
+            other = model.body(f"{name}_link" if name in joints else name).id
             assert model.body_mass[other] == pytest.approx(original.body_mass[body], rel=1e-9)
             np.testing.assert_allclose(got.xipos[other], want.xipos[body], atol=1e-9)
             tensor = in_world(original, want, body)
