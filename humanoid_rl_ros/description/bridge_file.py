@@ -7,7 +7,7 @@ import yaml
 from humanoid_rl_ros.description.gazebo_tags import imu_topic, odometry_topic, transform_topic
 from humanoid_rl_ros.description.options import WORLD_CONTROL_TYPE, ExportOptions, world_control
 from humanoid_rl_ros.interfaces.topics import CLOCK, IMU, ODOMETRY, Topic
-from humanoid_rl_ros.simulation.link_tree import LinkTree
+from humanoid_rl_ros.simulation.links import LinkTree
 
 BASE_TRANSFORM = Topic("tf", "tf2_msgs/msg/TFMessage", depth=100)
 

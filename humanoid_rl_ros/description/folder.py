@@ -16,7 +16,8 @@ from humanoid_rl_ros.description.stl import stl
 from humanoid_rl_ros.description.urdf_file import urdf_text
 from humanoid_rl_ros.description.world_file import world_text
 from humanoid_rl_ros.simulation.link_shapes import Mesh
-from humanoid_rl_ros.simulation.link_tree import Frame, LinkTree, link_tree
+from humanoid_rl_ros.simulation.link_tree import link_tree
+from humanoid_rl_ros.simulation.links import Frame, LinkTree
 
 URDF_FILE = "robot.urdf"
 WORLD_FILE = "world.sdf"

@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from humanoid_rl_ros.description.options import IMU_SENSOR, ExportOptions
 from humanoid_rl_ros.description.xml_text import child, numbers, roll_pitch_yaw
-from humanoid_rl_ros.simulation.link_tree import LinkTree
+from humanoid_rl_ros.simulation.links import LinkTree
 
 CONTROLLERS_FILE = "controllers.yaml"
 ODOMETRY_FRAME = "odom"

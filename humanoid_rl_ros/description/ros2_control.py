@@ -14,7 +14,7 @@ from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.description.options import IMU_SENSOR, ExportOptions
 from humanoid_rl_ros.description.xml_text import child
 from humanoid_rl_ros.interfaces.topics import IMU, JOINT_COMMAND
-from humanoid_rl_ros.simulation.link_tree import LinkTree
+from humanoid_rl_ros.simulation.links import LinkTree
 
 JOINT_STATES_CONTROLLER = "joint_state_broadcaster"
 IMU_CONTROLLER = "imu_sensor_broadcaster"

@@ -11,7 +11,7 @@ from humanoid_rl_ros.description.options import ExportOptions
 from humanoid_rl_ros.description.ros2_control import HardwareWatch, add_ros2_control
 from humanoid_rl_ros.description.xml_text import child, document, numbers, roll_pitch_yaw
 from humanoid_rl_ros.simulation.link_shapes import Shape
-from humanoid_rl_ros.simulation.link_tree import ANY_SPEED, Frame, Inertia, Link, LinkJoint, LinkTree
+from humanoid_rl_ros.simulation.links import ANY_SPEED, Frame, Inertia, Link, LinkJoint, LinkTree
 
 
 def urdf_text(tree: LinkTree, options: ExportOptions, watch: HardwareWatch, pose: FloatArray) -> str:

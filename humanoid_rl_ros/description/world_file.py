@@ -6,7 +6,7 @@ from xml.etree.ElementTree import Element
 
 from humanoid_rl_ros.description.options import WORLD, ExportOptions
 from humanoid_rl_ros.description.xml_text import child, document
-from humanoid_rl_ros.simulation.link_tree import LinkTree
+from humanoid_rl_ros.simulation.links import LinkTree
 
 # Rendering sensors would need gz-sim-sensors-system and a graphics card; the robot has none.
 SYSTEMS = (

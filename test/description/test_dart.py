@@ -17,7 +17,8 @@ from humanoid_rl_ros.description.folder import URDF_FILE, export_robot
 from humanoid_rl_ros.description.options import ExportOptions
 from humanoid_rl_ros.description.ros2_control import HardwareWatch
 from humanoid_rl_ros.resources import find_policy, find_robot
-from humanoid_rl_ros.simulation.link_tree import LinkTree, link_tree
+from humanoid_rl_ros.simulation.link_tree import link_tree
+from humanoid_rl_ros.simulation.links import LinkTree
 
 dart = pytest.importorskip("dartpy", reason="dartpy is not installed; it is DART, which only these tests need")
 
