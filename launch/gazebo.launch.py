@@ -13,7 +13,7 @@ from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.description.options import sourced_distribution
 from humanoid_rl_ros.nodes.gazebo_graph import gazebo_graph, require_packages
-from humanoid_rl_ros.nodes.gazebo_launching import effort_when_active, gazebo_actions, is_installed
+from humanoid_rl_ros.nodes.gazebo_launching import effort_at_once, effort_when_active, gazebo_actions, is_installed
 from humanoid_rl_ros.nodes.launch_arguments import GAZEBO_ARGUMENTS, entry_blend, get_up, speed, velocity_command
 from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, scratch_folder, values
 
@@ -38,6 +38,8 @@ def start(context: LaunchContext) -> list:
         get_up=get_up(given["get_up"]),
         arm=given["arm"] == "true",
     )
+    if given["train"] == "true":
+        return [*gazebo_actions(graph, namespace, gui=given["gui"] == "true"), effort_at_once(namespace)]
     # Gazebo has one clock for all: unlike with the other simulation, /clock stays where it is.
     shared = {"namespace": namespace, "remappings": ()}
     monitor = node_actions("safety_monitor", "safety_monitor_node", graph.safety_monitor, required=True, **shared)

@@ -10,8 +10,6 @@ from humanoid_rl_ros.simulation.links import LinkTree
 
 CONTROLLERS_FILE = "controllers.yaml"
 ODOMETRY_FRAME = "odom"
-ODOMETRY_RATE = 50
-"""As the simulation bridge publishes it [Hz]."""
 
 
 def add_gazebo_tags(root: Element, tree: LinkTree, options: ExportOptions) -> None:
@@ -74,7 +72,7 @@ def _add_plugins(root: Element, tree: LinkTree, options: ExportOptions) -> None:
     )
     child(odometry, "odom_frame", ODOMETRY_FRAME)
     child(odometry, "robot_base_frame", tree.root)
-    child(odometry, "odom_publish_frequency", ODOMETRY_RATE)
+    child(odometry, "odom_publish_frequency", options.state_rate)  # with every state, for environments
     child(odometry, "odom_topic", odometry_topic(tree, options))
     child(odometry, "tf_topic", transform_topic(tree, options))
     child(odometry, "dimensions", 3)

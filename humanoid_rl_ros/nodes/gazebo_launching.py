@@ -94,6 +94,11 @@ def effort_when_active(monitor: Any, namespace: str) -> Any:
     return RegisterEventHandler(OnProcessIO(target_action=monitor, on_stdout=on_output, on_stderr=on_output))
 
 
+def effort_at_once(namespace: str) -> Any:
+    """Let efforts reach the robot without a monitor: of an environment that learns."""
+    return _spawner(EFFORT_CONTROLLER, namespace)
+
+
 def _spawner(controller: str, namespace: str) -> Any:
     manager = f"/{namespace.strip('/')}/controller_manager" if namespace.strip("/") else "/controller_manager"
     timeout = ["--controller-manager-timeout", str(MANAGER_TIMEOUT_S)]

@@ -71,6 +71,12 @@ GAZEBO_ARGUMENTS = (
     LaunchArgument(
         "folder", "Folder that `humanoid_rl robot export` wrote; empty: its files are written for this launch.", ""
     ),
+    LaunchArgument(
+        "train",
+        "Whether to start Gazebo and its effort controller alone, for an environment that steps it.",
+        "false",
+        ("true", "false"),
+    ),
     LaunchArgument("gui", "Whether Gazebo shows its window.", "true", ("true", "false")),
     LaunchArgument(
         "real_time_factor",

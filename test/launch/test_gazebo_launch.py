@@ -107,6 +107,15 @@ def test_no_effort_passes_before_the_monitor_is_active(packages: Path) -> None:
     assert said(b"[INFO] [2.0] [a.b.safety_monitor]: ACTIVE\n") == []
 
 
+def test_for_an_environment_efforts_pass_at_once_and_nobody_else_commands(packages: Path) -> None:
+    actions, _ = started(train="true")
+    executables = [action.node_executable for action in actions if isinstance(action, Node)]
+    assert "policy_node" not in executables
+    assert "safety_monitor_node" not in executables
+    spawned = [word for a in actions if isinstance(a, Node) and a.node_executable == "spawner" for word in words(a)]
+    assert {"joint_state_broadcaster", "joint_effort_controller"} <= set(spawned)
+
+
 def test_what_is_missing_is_named_with_what_to_install(packages: Path, refuses: Refuses) -> None:
     (packages / "ros_gz_bridge").unlink()
     (packages / "gz_ros2_control").unlink()
