@@ -20,6 +20,8 @@ from humanoid_rl_ros.interfaces.placement_messages import placement_request
 
 LOOK_S = 0.1
 """Wall time between two looks at whether simulators still run [s]."""
+ASK_AGAIN_S = 1.0
+"""Wall time after which a question is put again [s]."""
 STILL_S = 0.1
 """Wall time for which a simulator is watched, once, to stand still [s]."""
 
@@ -218,6 +220,16 @@ class RosFleet:
     ) -> None:
         robots = [self.robots[row] for row in rows]
         futures = [ask(robot) for robot in robots]
+        asked = time.monotonic()
+
+        def done() -> bool:
+            nonlocal asked
+            if time.monotonic() - asked > ASK_AGAIN_S:
+                # An answer to a client that the server has not found yet gets lost. Asked twice is as good as once, and
+                # the answer to the last question says that those before it have been dealt with.
+                asked = time.monotonic()
+                futures[:] = [f if f.done() else ask(r) for r, f in zip(robots, futures, strict=True)]
+            return all(future.done() for future in futures)
 
         def missing() -> str:
             silent = next((r.title for r, f in zip(robots, futures, strict=True) if not f.done()), "")
@@ -226,7 +238,7 @@ class RosFleet:
             )
 
         try:
-            self._until(lambda: all(future.done() for future in futures), missing, self._timeout)
+            self._until(done, missing, self._timeout)
             for robot, future in zip(robots, futures, strict=True):
                 agreed, reason = outcome(future.result())
                 if not agreed:

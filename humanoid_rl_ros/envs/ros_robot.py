@@ -21,7 +21,7 @@ from humanoid_rl_ros.interfaces.cdr_root_state import read_root_state
 from humanoid_rl_ros.interfaces.topics import Topic
 
 MUST_WAIT = (
-    "does not wait for commands: start it with mode:=lockstep, hold_until_armed:=false, lockstep_timeout:=.inf and a "
+    "does not wait for commands: start it with mode:=lockstep, hold_until_armed:=false, lockstep_timeout:=1e9 and a "
     "state_rate of the task's PD rate"
 )
 STAMP_TOLERANCE_NS = 2

@@ -81,18 +81,22 @@ class RosSimulators:
             period_ns: time from one state to the next [ns].
         """
         self._period_ns = period_ns
-        if self._start:
-            for row in range(len(self.namespaces)):
-                self._start_one(row)
-        return RosFleet(
-            robot,
-            self.namespaces,
-            period_ns=period_ns,
-            timeout=self._timeout,
-            start_timeout=self._start_timeout,
-            owner=self if self._start else None,
-            make=self._robots(period_ns),
-        )
+        try:
+            if self._start:
+                for row in range(len(self.namespaces)):
+                    self._start_one(row)
+            return RosFleet(
+                robot,
+                self.namespaces,
+                period_ns=period_ns,
+                timeout=self._timeout,
+                start_timeout=self._start_timeout,
+                owner=self if self._start else None,
+                make=self._robots(period_ns),
+            )
+        except BaseException:
+            self.close()
+            raise
 
     def _robots(self, period_ns: int) -> MakeRobot | None:
         """What stands for a robot of this kind of simulator."""
@@ -132,7 +136,8 @@ class RosSimulators:
             group.nodes.clear()
 
     def _start_one(self, row: int) -> None:
-        self._processes[row].start(BRIDGE, bridge_arguments(self._robot, self.namespaces[row], self._period_ns))
+        arguments = bridge_arguments(self._robot, self.namespaces[row], self._period_ns)
+        self._processes[row].start(BRIDGE, [*arguments, *parameter_arguments({"end_with_parent": True})])
 
 
 def bridge_arguments(robot: str, namespace: str, period_ns: int) -> list[str]:
@@ -150,7 +155,7 @@ def bridge_arguments(robot: str, namespace: str, period_ns: int) -> list[str]:
         "state_rate": 1e9 / period_ns,
         "physics_timestep": period_ns * 1e-9,
         "hold_until_armed": False,
-        "lockstep_timeout": float("inf"),
+        "lockstep_timeout": 1e9,
         "publish_root_state": True,
         "publish_clock": False,
         "publish_tf": False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import Field, dataclass, field, fields
 from typing import Any, TypeVar
 
@@ -203,9 +202,9 @@ class SimulationParameters(NodeParameters):
     )
     lockstep_timeout: float = parameter(
         5.0,
-        "In lock-step, wall time without the awaited command after which the motors damp [s]; .inf: never.",
+        "In lock-step, wall time without the awaited command after which the motors damp [s]; 1e9: never.",
         least=0.1,
-        most=math.inf,
+        most=1e9,
     )
     pushes: tuple[float, ...] = parameter(
         (),
@@ -232,6 +231,7 @@ class SimulationParameters(NodeParameters):
     publish_root_state: bool = parameter(
         False, "Whether to publish the exact state of the root body with every state, for environments that learn."
     )
+    end_with_parent: bool = parameter(False, "Whether the node ends when the process that started it has ended.")
     base_frame: str = parameter("base_link", "Frame id of the robot's base.")
     odometry_frame: str = parameter("odom", "Frame id of the world.")
     seed: int = parameter(-1, "Seed of the small perturbation at reset; negative: none.", least=-1, most=2**31 - 1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from typing import Any
 
@@ -33,6 +35,7 @@ ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
 LARGEST_CATCH_UP = 20
 CLOCK_RATE_HZ = 100.0
+PARENT_PERIOD_S = 0.5
 
 
 class SimulationBridgeNode(ManagedNode):
@@ -101,12 +104,20 @@ class SimulationBridgeNode(ManagedNode):
             WATCH_PERIOD_S if self._lockstep else 1.0 / parameters.state_rate,
             self._watch if self._lockstep else self._run,
         )
+        if parameters.end_with_parent:
+            self._parent = os.getppid()
+            self.every(PARENT_PERIOD_S, self._look_after_parent)
         self._armed = False
         self._refused = 0
         self._late = 0
         self._own_damping = 0
         self._asked_to_pause = False
         self._reset()
+
+    def _look_after_parent(self) -> None:
+        if os.getppid() != self._parent:
+            self.get_logger().info("the process that started this one has ended")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def _foot_contact_publisher(self) -> Any:
         assert self._backend is not None

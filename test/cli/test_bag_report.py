@@ -305,6 +305,9 @@ def test_a_browser_draws_it_and_runs_its_script(tmp_path: Path, robot_file: str)
 WILD = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1e308, -1e308, 1e-320, float("nan"), float("inf")]))
 
 
+WORD = st.text(max_size=5).filter(lambda word: "n" not in word.lower())
+
+
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 @settings(
     max_examples=20,
@@ -313,7 +316,8 @@ WILD = st.one_of(st.floats(), st.sampled_from([0.0, -0.0, 1e308, -1e308, 1e-320,
 )
 @given(
     values=st.lists(st.tuples(WILD, WILD, WILD, st.integers(0, 2**31 - 1)), min_size=1, max_size=30),
-    states=st.lists(st.tuples(st.sampled_from(["ACTIVE", "FALLING", "X", ""]), st.text(max_size=5)), max_size=5),
+    # Words without an n: what was recorded as Inf may stand on the page.
+    states=st.lists(st.tuples(st.sampled_from(["ACTIVE", "FALLING", "X", ""]), WORD), max_size=5),
 )
 def test_whatever_the_numbers_are_there_is_a_page(
     tmp_path: Path, values: list[tuple[float, float, float, int]], states: list[tuple[str, str]]

@@ -203,7 +203,7 @@ def test_a_simulator_of_the_topic_table_alone_goes_as_one_in_this_process(
         physics_timestep=0.005,
         odometry_rate=200.0,
         hold_until_armed=False,
-        lockstep_timeout=".inf",
+        lockstep_timeout=1e9,
         autostart=True,
     )
     simulators = RosSimulators("reference", 1, "", kind="table", **PATIENT)
