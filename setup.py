@@ -42,6 +42,8 @@ ROS = [
     "ros-lifecycle-msgs>=2.3.0,<2.4",
     "ros-rcl-interfaces>=2.3.0,<2.4",
 ]
+# For other machines than these there are no ROS wheels: there ROS comes from its own distribution (docs/deploy.md).
+WITH_ROS_WHEELS = 'sys_platform == "linux" and platform_machine == "x86_64"'
 SIMULATION = [
     "mujoco>=3.3,<5",
     # MuJoCo 3 needs etils, whose 1.14 left Python 3.10; an index that does not say so sends pip on a long search.
@@ -88,6 +90,8 @@ setup(
         "cli": CLI,
         "plot": PLOT,
         "bags": [*BAGS, *POLICY, *CLI, *PLOT],
+        # A robot's computer: runs, guards and records; neither torch nor mujoco.
+        "onboard": [*(f"{wheel}; {WITH_ROS_WHEELS}" for wheel in ROS), *POLICY, *CLI, *BAGS],
         "demo": [*ROS, *SIMULATION, *POLICY, *BAGS, *CLI, *PLOT, ONNX],
         # torch is pinned exactly: `==2.13.0` also takes the CPU build, 2.13.0+cpu, and prefers it where it is offered.
         "train": [*SIMULATION, *POLICY, *CLI, *PLOT, "torch==2.13.0", GYMNASIUM, ONNX],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from humanoid_rl_ros.core.action import ActionProcessor, ActionSpec
-from humanoid_rl_ros.core.arrays import Float32Array, FloatArray, IndexArray
+from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.command import CommandFilter
 from humanoid_rl_ros.core.controller import EntryBlend, PDController, PDGains, TargetFilter
 from humanoid_rl_ros.core.errors import HumanoidError, StateError
@@ -86,6 +86,24 @@ class PolicyBehaviour:
     def start_position(self) -> FloatArray:
         """The pose the policy starts from: its default pose, and the held joints' [rad; Shape (n,)]."""
         return self._pose
+
+    def twin(self) -> PolicyBehaviour:
+        """Another of the same bundle, robot and network, as it was made."""
+        return PolicyBehaviour(self.bundle, self.robot, self._network, entry_blend=self.entry_blend)
+
+    def reset_network(self) -> None:
+        """Forget the recurrent state, as before the first `enter`."""
+        self._network.reset()
+
+    @property
+    def entry_blend(self) -> float:
+        """Time to take over from the measured pose [s]."""
+        return self._blend.usual
+
+    @property
+    def pulled(self) -> BoolArray:
+        """Which joints the PD law pulls to a position; the network says the effort of the others [Shape (n,)]."""
+        return self._pd.gains.kp > 0.0
 
     def enter(self, state: RobotState, *, blend: float | None = None) -> None:
         """Forget everything (history, last action, clock, recurrent state, filters) and start at this state.

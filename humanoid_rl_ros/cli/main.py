@@ -13,6 +13,7 @@ from humanoid_rl_ros import __version__
 from humanoid_rl_ros.cli.bag_commands import bag_app
 from humanoid_rl_ros.cli.bench_commands import bench_app
 from humanoid_rl_ros.cli.policy_commands import policy_app
+from humanoid_rl_ros.cli.safety_commands import safety_app
 from humanoid_rl_ros.cli.terminal import JsonFile, console, error_console, training_libraries
 from humanoid_rl_ros.core.errors import HumanoidError
 
@@ -27,6 +28,7 @@ app.add_typer(robot_app, name="robot")
 app.add_typer(policy_app, name="policy")
 app.add_typer(bag_app, name="bag")
 app.add_typer(bench_app, name="bench")
+app.add_typer(safety_app, name="safety")
 
 
 class Mode(str, Enum):
@@ -34,6 +36,20 @@ class Mode(str, Enum):
 
     lockstep = "lockstep"
     realtime = "realtime"
+
+
+class CommandType(str, Enum):
+    """Message type of joint commands."""
+
+    float64_multi_array = "float64_multi_array"
+    joint_state = "joint_state"
+
+
+class CmdVelType(str, Enum):
+    """Message type of velocity commands."""
+
+    twist_stamped = "twist_stamped"
+    twist = "twist"
 
 
 @app.command()
@@ -222,6 +238,58 @@ def evaluate_command(
     )
     if not run_evaluate(options, console):
         raise typer.Exit(1)
+
+
+@app.command("onboard")
+def onboard_command(
+    robot: Annotated[str, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF).")],
+    policy: Annotated[str, typer.Option(help="Shipped policy or bundle folder.")],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="FOLDER", help="Where to write; they stay there.")],
+    name: Annotated[str, typer.Option(help="Of the services: NAME-safety-monitor, NAME-policy.")] = "humanoid",
+    user: Annotated[str, typer.Option(help="User they run as; by default you.")] = "",
+    namespace: Annotated[str, typer.Option(help="Of the nodes, for a robot among others.")] = "",
+    profile: Annotated[
+        str, typer.Option(metavar="FILE", help="Profile YAML instead of the shipped one; none for none.")
+    ] = "",
+    command_type: Annotated[
+        CommandType, typer.Option(help="Joint commands that the robot's driver takes.")
+    ] = CommandType.float64_multi_array,
+    cmd_vel_type: Annotated[CmdVelType, typer.Option(help="Velocity commands.")] = CmdVelType.twist_stamped,
+    base_velocity_topic: Annotated[
+        str, typer.Option(metavar="TOPIC", help="Odometry of an estimator, for policies that observe the velocity.")
+    ] = "",
+    entry_blend: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=60.0, help="Time to take over from the measured pose (s); the profile's by default."),
+    ] = None,
+    safety: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
+    get_up: Annotated[str, typer.Option(help="Bundle that gets the robot up after a fall; by default none.")] = "",
+    policies: Annotated[
+        list[str] | None, typer.Option("--also", help="Further bundle to switch to; may be repeated.")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the files.")] = False,
+) -> None:
+    """Write systemd units that run policy and safety monitor on a robot's computer, and their parameters."""
+    from humanoid_rl_ros.cli.onboard import OnboardOptions, write_onboard
+
+    options = OnboardOptions(
+        robot=robot,
+        policy=policy,
+        folder=output,
+        name=name,
+        user=user,
+        namespace=namespace,
+        profile=profile,
+        command_type=command_type.value,
+        cmd_vel_type=cmd_vel_type.value,
+        base_velocity_topic=base_velocity_topic,
+        entry_blend=entry_blend,
+        limits=safety,
+        get_up=get_up,
+        policies=policies or (),
+        overwrite=overwrite,
+    )
+    write_onboard(options, console)
 
 
 @robot_app.command("describe")

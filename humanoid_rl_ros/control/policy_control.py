@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from humanoid_rl_ros.behaviours.conductor import Conductor, Task
+from humanoid_rl_ros.behaviours.start_gate import StartGate
 from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
 from humanoid_rl_ros.control.behaviour_messages import BehaviourMessages
 from humanoid_rl_ros.control.entries import Entry
@@ -42,6 +44,8 @@ class PolicySettings:
         base_velocity_timeout_ns: age of the last estimate of the base's velocity after which no effort is given [ns].
         switch_blend: time in which a policy takes over from another that runs [s].
         resume_blend: time in which the policy takes over from the robot that has got up [s].
+        start_speed: joint speed towards its start pose above which a policy does not take over [rad/s].
+        start_distance: distance from that pose that needs no blend [rad].
     """
 
     lockstep: bool = False
@@ -53,6 +57,8 @@ class PolicySettings:
     base_velocity_timeout_ns: int = 100_000_000
     switch_blend: float = 0.5
     resume_blend: float = 0.3
+    start_speed: float = math.inf  # recordings from before there was such a limit
+    start_distance: float = 0.1
 
 
 class PolicyControl:
@@ -60,8 +66,9 @@ class PolicyControl:
 
     While the monitor lets no effort pass it stands by: once a control period it shows what it would send if it took
     over now, marked so that the monitor does not pass it on. When the monitor becomes ACTIVE the behaviour is entered
-    afresh. In RECOVERING the robot is got up; then the policy stands, and follows velocity commands again once the
-    monitor is ACTIVE.
+    afresh. Where the policy may not take over from the pose that the robot is in, it says so, and the monitor does not
+    become READY. In RECOVERING the robot is got up; then the policy stands, and follows velocity commands again once
+    the monitor is ACTIVE.
 
     Args:
         robot: the robot.
@@ -102,6 +109,7 @@ class PolicyControl:
         self._matcher = JointMatcher(robot.joint_names, robot.ignored_joints)
         first = next(iter(self.policies.values()))
         self.conductor = Conductor(first, get_up, resume_blend=settings.resume_blend)
+        self._gate = StartGate(settings.start_speed, settings.start_distance)
         self._standby = topics.STANDBY if get_up is None else topics.STANDBY_CAN_GET_UP
         self._fixed_command = VelocityCommand(*settings.velocity_command)
         self._command = VelocityCommand()
@@ -275,7 +283,8 @@ class PolicyControl:
             return
         self.answers += 1
         self.inferences += behaviour.steps != steps
-        self._say(behaviour, effort, conductor.target_position)
+        refusal = self._gate.refusal(behaviour, state) if conductor.goal.task is Task.STAND_BY else ""
+        self._say(behaviour, effort, conductor.target_position, refusal)
         self._show_step(behaviour)
 
     def _begin_anew(self) -> None:
@@ -284,8 +293,10 @@ class PolicyControl:
         self.conductor.goal = replace(self.conductor.goal, since_ns=0)
         self._answer = self._answered = None
 
-    def _say(self, behaviour: PolicyBehaviour, effort: JointEffort, target: FloatArray | None) -> None:
-        frame = self._standby
+    def _say(
+        self, behaviour: PolicyBehaviour, effort: JointEffort, target: FloatArray | None, refusal: str = ""
+    ) -> None:
+        frame = topics.standby_frame(self._standby, refusal)
         if self._safety_state is not None and self.conductor.goal.task is not Task.STAND_BY:
             frame = self._safety_state.value
         self._answered = behaviour, effort, target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from humanoid_rl_ros.control.entries import Entry
@@ -25,7 +26,6 @@ from humanoid_rl_ros.safety.monitor import SafetyMonitor
 from humanoid_rl_ros.safety.status import DOWN, PASSING, SafetyState
 
 TICK_PERIOD_NS = 10_000_000
-STANDBY_FRAMES = (topics.STANDBY, topics.STANDBY_CAN_GET_UP)
 MEANT_FOR = {state.value: state for state in SafetyState}
 NOT_ACTIVATED = Violation("inactive", "the node is not activated")
 PUBLISHER_COUNTS = struct.Struct("<II")
@@ -139,6 +139,10 @@ class SafetyControl:
         self.show_status()
         return answer
 
+    def gate(self) -> Mapping[str, Violation | None]:
+        """What must hold before the robot may be armed: what is wrong, or None."""
+        return self.monitor.gate(self._now_ns)
+
     @property
     def _now_ns(self) -> int:
         """The monitor's clock: the state's stamp in lock-step, else the monotonic clock."""
@@ -219,8 +223,10 @@ class SafetyControl:
         except StateError as error:
             self._refuse(Source.COMMAND, error)
             return
-        if received.frame_id in STANDBY_FRAMES:
-            self.monitor.heartbeat(self._now_ns, can_get_up=received.frame_id == topics.STANDBY_CAN_GET_UP)
+        standby = topics.read_standby(received.frame_id)
+        if standby is not None:
+            can_get_up = standby[0] == topics.STANDBY_CAN_GET_UP
+            self.monitor.heartbeat(self._now_ns, can_get_up=can_get_up, refusal=standby[1])
         elif self._settings.lockstep and (self._state is None or self._state.stamp_ns != asked.effort.stamp_ns):
             self._pending.append(asked)  # it came before the state it answers
         else:

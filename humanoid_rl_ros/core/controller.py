@@ -135,6 +135,10 @@ def blend_weight(passed_ns: int, duration_ns: int) -> float:
     return s**3 * (10.0 - 15.0 * s + 6.0 * s * s)
 
 
+PEAK_BLEND_RATE = 1.875
+"""Of `blend_weight`, in the middle: 30·s²·(1 − s)² at s = ½, per duration."""
+
+
 class EntryBlend:
     """Leads from the pose measured at entry to the target, over a given time, by `blend_weight`.
 
@@ -146,6 +150,11 @@ class EntryBlend:
         self._usual_ns = self._duration_ns = _blend_ns(duration)
         self._start_ns = 0
         self._pose: FloatArray | None = None
+
+    @property
+    def usual(self) -> float:
+        """The duration given [s]."""
+        return self._usual_ns * 1e-9
 
     def enter(self, state: RobotState, duration: float | None = None) -> None:
         """Start from this measured state, for another duration where one is given [s]."""

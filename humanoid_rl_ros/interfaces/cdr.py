@@ -27,6 +27,8 @@ _COUNT = struct.Struct("<I")
 _HEAD = _BODY + _STAMP.size
 _DOUBLE = 8
 _IMU_DOUBLES = 37
+MOST_TEMPLATES = 32
+"""Kept by a writer: one for each text at the head of its messages."""
 NANOSECONDS = 1_000_000_000
 
 
@@ -232,6 +234,8 @@ class JointStateWriter:
         """
         template = self._templates.get(frame_id)
         if template is None:
+            if len(self._templates) >= MOST_TEMPLATES:  # of a frame that says something new each time
+                self._templates.clear()
             template = self._templates.setdefault(frame_id, self._template(frame_id))
         body, offsets = template
         _STAMP.pack_into(body, _BODY, *divmod(stamp_ns, NANOSECONDS))

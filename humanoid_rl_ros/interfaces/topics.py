@@ -84,7 +84,22 @@ STANDBY = "standby"
 """`header.frame_id` of a policy effort that shows the policy alive and is not to be sent on."""
 STANDBY_CAN_GET_UP = "standby_can_get_up"
 """The same, of a policy node that can get the robot up."""
+STANDBY_FRAMES = (STANDBY, STANDBY_CAN_GET_UP)
+_STANDBY_BUT = ": "
+LONGEST_REFUSAL = 300
+"""Of what stands behind one of `STANDBY_FRAMES`: why the policy may not take over as the robot is [characters]."""
 # All other efforts and commands have in `header.frame_id` the safety state that they are for.
 
 NAME_SEPARATOR = ","
 """Between the names in the label of an array."""
+
+
+def standby_frame(standby: str, refusal: str) -> str:
+    """One of `STANDBY_FRAMES`, and behind it why the policy may not take over; an empty refusal: it may."""
+    return f"{standby}{_STANDBY_BUT}{refusal}" if refusal else standby
+
+
+def read_standby(frame_id: str) -> tuple[str, str] | None:
+    """What `standby_frame` wrote, in one line; None where the effort is no standby."""
+    standby, _, refusal = frame_id.partition(_STANDBY_BUT)
+    return (standby, " ".join(refusal.split())[:LONGEST_REFUSAL]) if standby in STANDBY_FRAMES else None

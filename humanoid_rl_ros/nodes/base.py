@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
@@ -22,7 +22,8 @@ from rclpy.signals import SignalHandlerOptions
 
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.interfaces.topics import DIAGNOSTICS, Topic
-from humanoid_rl_ros.nodes.parameters import declare, read
+from humanoid_rl_ros.nodes.machine import Claim, claim
+from humanoid_rl_ros.nodes.parameters import ControlParameters, declare, read
 from humanoid_rl_ros.nodes.quality import qos
 
 SPIN_TIMEOUT_S = 0.1
@@ -50,6 +51,8 @@ class ManagedNode(LifecycleNode):
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._entities: list[tuple[Callable[[Any], Any], Any]] = []
         self._diagnostics: Any = None
+        self._given: Any = None
+        self._claims: tuple[Claim, ...] = ()
         self._warned: dict[str, float] = {}
 
     # What a subclass gives.
@@ -160,7 +163,7 @@ class ManagedNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def _configure(self) -> None:
-        parameters = read(self, self._parameters_type)
+        self._given = parameters = read(self, self._parameters_type)
         self._diagnostics = self.publish_on(DIAGNOSTICS)
         try:
             self.setup(parameters)
@@ -170,11 +173,28 @@ class ManagedNode(LifecycleNode):
         self.every(parameters.diagnostics_period, self.send_diagnostics)
 
     def _activate(self) -> None:
+        self._claim_machine()
         self.start()
         self.running = True
-        # Everything loaded so far stays; the collector need not walk it again in the middle of a control step.
+        # Everything loaded so far stays; the collector need not walk it again in the middle of a control step. What is
+        # left to it is so little (a young generation every few seconds, 0.1 ms) that to collect by hand takes longer.
         gc.collect()
         gc.freeze()
+
+    def _claim_machine(self) -> None:
+        """Ask for what the parameters want of the machine, when the threads of the middleware are there."""
+        wanted = self._given
+        if not isinstance(wanted, ControlParameters):
+            return
+        self._claims = claim(
+            realtime_priority=wanted.realtime_priority, lock_memory=wanted.lock_memory, cpus=wanted.cpus
+        )
+        for found in self._claims:
+            if found.denial:
+                self.get_logger().warning(f"{found.name} {found.asked} is denied, it goes on without: {found.denial}")
+        granted = ", ".join(f"{found.name} {found.asked}" for found in self._claims if not found.denial)
+        if granted:
+            self.get_logger().info(f"granted by the machine: {granted}")
 
     def _deactivate(self) -> None:
         self.running = False
@@ -197,6 +217,7 @@ class ManagedNode(LifecycleNode):
         """Publish the node's line now."""
         line = self.diagnose()
         if line is not None and self._diagnostics is not None:
+            line.values.extend(KeyValue(key=found.name, value=found.text) for found in self._claims)
             message = DiagnosticArray(status=[line])
             message.header.stamp = self.get_clock().now().to_msg()
             self._diagnostics.publish(message)

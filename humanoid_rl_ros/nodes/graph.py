@@ -12,6 +12,7 @@ from typing import Any
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.core.errors import ConfigError, ContractError, did_you_mean
 from humanoid_rl_ros.nodes.choices import MODES
+from humanoid_rl_ros.nodes.onboard_profile import OnboardProfile
 from humanoid_rl_ros.policies.bundle import ESTIMATOR, GROUND_TRUTH
 from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.resources import default_get_up, default_policy, find_policy, find_robot, safety_file
@@ -140,6 +141,7 @@ def robot_parameters(
     limits: str = "",
     get_up: str = "",
     policies: Sequence[str] = (),
+    profile: OnboardProfile | None = None,
 ) -> GraphParameters:
     """The policy and the safety monitor of a real robot: its own clock, and armed by nobody but the operator.
 
@@ -149,6 +151,7 @@ def robot_parameters(
             robot's YAML names, if anything.
         get_up: bundle that gets the robot up after a fall; empty: none. A real robot does not get up unasked.
         command_type: ``float64_multi_array`` or ``joint_state``: what the robot's driver takes.
+        profile: how the nodes run on the robot's computer; its entry blend is that of policies of which none was said.
 
     Returns:
         The parameters of the two nodes.
@@ -162,11 +165,18 @@ def robot_parameters(
     return GraphParameters(
         policy_node={
             **shared,
+            **(profile.policy_parameters() if profile else {}),
             **_policy(policy, None, cmd_vel_type, base_velocity_topic, entry_blend),
             "get_up": _fitting_get_up(robot, get_up),
             **_further(policies),
         },
-        safety_monitor={**shared, "command_type": command_type, "limits": limits, "auto_arm": False},
+        safety_monitor={
+            **shared,
+            **(profile.monitor_parameters() if profile else {}),
+            "command_type": command_type,
+            "limits": limits,
+            "auto_arm": False,
+        },
     )
 
 

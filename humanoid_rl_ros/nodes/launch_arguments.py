@@ -41,7 +41,10 @@ _SHARED = (
         "",
     ),
     LaunchArgument(
-        "entry_blend", "Time over which the policy takes over from the measured pose [s]; empty: the bundle's own.", ""
+        "entry_blend",
+        "Time over which the policy takes over from the measured pose [s]; empty: the profile's, or without one "
+        "the bundle's own.",
+        "",
     ),
     LaunchArgument("limits", "Safety YAML; empty for the shipped one.", ""),
     LaunchArgument("namespace", "Namespace of every node and topic, the clock's too; /diagnostics stays global.", ""),
@@ -100,6 +103,12 @@ ROBOT_ARGUMENTS = (
         COMMAND_TYPES,
     ),
     LaunchArgument("get_up", "Policy bundle that gets the robot up after a fall; empty: it stays where it lies.", ""),
+    LaunchArgument(
+        "profile",
+        "Profile YAML: real-time priority, locked memory and CPUs of the nodes, and how a policy begins; empty: the "
+        "shipped one; none: none.",
+        "",
+    ),
     *_SHARED,
 )
 REPLAY_ARGUMENTS = (

@@ -9,11 +9,17 @@ from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescri
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
+from humanoid_rl_ros.behaviours.start_gate import ANY_DISTANCE
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
 from humanoid_rl_ros.policies.bundle import BASE_VELOCITY_SOURCES, ESTIMATOR
 
 Parameters = TypeVar("Parameters")
+_LISTS = {
+    float: Parameter.Type.DOUBLE_ARRAY,
+    int: Parameter.Type.INTEGER_ARRAY,
+    str: Parameter.Type.STRING_ARRAY,
+}
 
 
 def parameter(
@@ -24,7 +30,7 @@ def parameter(
     most: float | None = None,
     choices: tuple[str, ...] = (),
     read_only: bool = True,
-    texts: bool = False,
+    each: type = float,
 ) -> Any:
     """A dataclass field that becomes a ROS parameter.
 
@@ -34,7 +40,7 @@ def parameter(
         least, most: range of a number; both or neither.
         choices: words allowed.
         read_only: whether it is fixed when the node starts.
-        texts: whether a list is one of texts, and not of numbers.
+        each: of what a list is one: float, int or str.
 
     Returns:
         The field.
@@ -45,7 +51,7 @@ def parameter(
         "most": most,
         "choices": choices,
         "read_only": read_only,
-        "texts": texts,
+        "each": each,
     }
     return field(default=default, metadata=metadata)
 
@@ -75,7 +81,7 @@ def declare(node: Node, kind: type[Any]) -> None:
     for item in fields(kind):
         # An empty list has no element type to infer; unset means empty.
         default = list(item.default) if isinstance(item.default, tuple) else item.default
-        empty = Parameter.Type.STRING_ARRAY if item.metadata["texts"] else Parameter.Type.DOUBLE_ARRAY
+        empty = _LISTS[item.metadata["each"]]
         node.declare_parameter(item.name, empty if default == [] else default, _descriptor(item))
 
 
@@ -107,7 +113,22 @@ class NodeParameters:
 
 
 @dataclass(frozen=True)
-class PolicyParameters(NodeParameters):
+class ControlParameters(NodeParameters):
+    """Parameters of the nodes between a robot's sensors and its motors: what they ask of the machine."""
+
+    realtime_priority: int = parameter(
+        0, "Real-time priority (SCHED_FIFO) from activation on; 0: none. Denied, the node says so.", least=0, most=98
+    )
+    lock_memory: bool = parameter(False, "Whether memory is locked from activation on. Denied, the node says so.")
+    cpus: tuple[int, ...] = parameter(
+        (),
+        "CPUs that the node runs on from activation on; empty: any. Where one is missing, the node says so.",
+        each=int,
+    )
+
+
+@dataclass(frozen=True)
+class PolicyParameters(ControlParameters):
     """Parameters of `policy_node`."""
 
     policy: str = parameter("", "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle.")
@@ -116,7 +137,7 @@ class PolicyParameters(NodeParameters):
         "Further bundles, as `policy`, each with a service policy/switch_to/NAME that makes it the one that runs. Set "
         "at run time, they are loaded in the background; what cannot be loaded is refused by its service.",
         read_only=False,
-        texts=True,
+        each=str,
     )
     switch_blend: float = parameter(
         0.5,
@@ -133,6 +154,21 @@ class PolicyParameters(NodeParameters):
     )
     resume_blend: float = parameter(
         0.3, "Time in which the policy takes over from the robot that has got up [s].", least=0.0, most=60.0
+    )
+    start_speed: float = parameter(
+        2.0,
+        "Joint speed towards its start pose above which a policy does not take over: longer blends are slower [rad/s].",
+        least=0.1,
+        most=100.0,
+    )
+    start_distance: float = parameter(
+        0.1, "Distance of a joint from that pose that needs no blend [rad].", least=0.0, most=ANY_DISTANCE
+    )
+    warm_up: int = parameter(
+        20,
+        "Inferences, with their PD ticks, before the node is configured, of which nothing remains.",
+        least=0,
+        most=10000,
     )
     velocity_command: tuple[float, ...] = parameter(
         (0.0, 0.0, 0.0), "Velocity followed while cmd_vel is not used: linear x, y [m/s], angular z [rad/s]."
@@ -156,7 +192,7 @@ class PolicyParameters(NodeParameters):
 
 
 @dataclass(frozen=True)
-class SafetyParameters(NodeParameters):
+class SafetyParameters(ControlParameters):
     """Parameters of `safety_monitor_node`."""
 
     limits: str = parameter("", "Safety YAML; empty for the shipped one.")

@@ -32,7 +32,7 @@ class PlayerParameters:
     seconds: float = parameter(0.0, "How much of the bag to play [s]; 0: to its end.", least=0.0, most=1e9)
     loop: bool = parameter(False, "Whether to begin again at the end; simulated time jumps back then.")
     robot_namespace: str = parameter("", "Namespace of the robot in the bag, / for none; empty: the only one.")
-    topics: tuple[str, ...] = parameter((), "Topics beside those that were measured and asked.", texts=True)
+    topics: tuple[str, ...] = parameter((), "Topics beside those that were measured and asked.", each=str)
     all_topics: bool = parameter(False, "Every topic of the robot but those that move motors.")
     with_actuators: bool = parameter(False, "Those that move motors too.")
     force: bool = parameter(False, "Play although a robot or a simulation is running, or a driver listens.")

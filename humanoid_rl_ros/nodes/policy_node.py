@@ -14,6 +14,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import Trigger
 
 from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
+from humanoid_rl_ros.behaviours.warm_up import warm_up
 from humanoid_rl_ros.control.entries import Entry
 from humanoid_rl_ros.control.policy_control import PolicyControl, PolicySettings
 from humanoid_rl_ros.control.setup import PolicySource
@@ -56,6 +57,8 @@ class PolicyNode(ManagedNode):
         for name in (parameters.policy, *parameters.policies):
             self._shelf.add(name)
         get_up = self._behaviour(find_policy(parameters.get_up)) if parameters.get_up else None
+        for behaviour in (*map(self._shelf.take, self._shelf.names), *([get_up] if get_up else ())):
+            warm_up(behaviour, parameters.warm_up)
         self._ticks, self._inferences = Durations(), Durations()
         publishers = {topics.POLICY_EFFORT.name: self.publish_on(topics.POLICY_EFFORT)}
         if parameters.publish_observation:
@@ -232,6 +235,8 @@ def _settings(parameters: PolicyParameters, *, clock_may_reset: bool) -> PolicyS
         base_velocity_timeout_ns=round(parameters.base_velocity_timeout * 1e9),
         switch_blend=parameters.switch_blend,
         resume_blend=parameters.resume_blend,
+        start_speed=parameters.start_speed,
+        start_distance=parameters.start_distance,
     )
 
 

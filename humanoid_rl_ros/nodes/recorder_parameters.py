@@ -17,7 +17,7 @@ class RecorderParameters:
     """Parameters of the recorder."""
 
     output: str = parameter("", "Folder of the bag, which must not exist; empty: bag_<date>_<time>.")
-    topics: tuple[str, ...] = parameter((), "Further topics beside those of the table.", texts=True)
+    topics: tuple[str, ...] = parameter((), "Further topics beside those of the table.", each=str)
     all_topics: bool = parameter(False, "Whether to record every topic that is not hidden.")
     split_size: float = parameter(1000.0, "Size from which on a new file is begun [MB]; 0: never.", least=0.0, most=1e9)
     split_time: float = parameter(1800.0, "Time that one file covers [s]; 0: any.", least=0.0, most=1e9)

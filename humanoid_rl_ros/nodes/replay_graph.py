@@ -19,6 +19,7 @@ from humanoid_rl_ros.bags.namespaces import full_name
 from humanoid_rl_ros.bags.playing import Selection, select
 from humanoid_rl_ros.bags.reader import Bag
 from humanoid_rl_ros.bags.rebuild import find_recorded_bundle, recorded_robot
+from humanoid_rl_ros.behaviours.start_gate import ANY_DISTANCE
 from humanoid_rl_ros.control.setup import NodeSetup
 from humanoid_rl_ros.core.errors import BagError, ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec
@@ -114,7 +115,9 @@ def replay_parameters(
         told = _Told(opened, selection, setups[topics.POLICY_SETUP], setups[topics.SAFETY_SETUP], folder)
         robot_file, spec = told.robot(robot, policy)
         shared = {"robot": robot_file, "mode": "realtime", "use_sim_time": True, "autostart": True}
-        policy_node = {**shared, **told.policy(spec, policy, get_up, base_velocity_topic)}
+        # Where no motor is in reach, a recorded robot may begin wherever it did.
+        start = {} if actuators else {"start_distance": ANY_DISTANCE}
+        policy_node = {**shared, **start, **told.policy(spec, policy, get_up, base_velocity_topic)}
         safety_monitor = {**shared, **told.safety(limits, rate), "auto_arm": not was_armed}
     remappings = [(topics.CLOCK.name, selection.clock)] if selection.clock != topics.CLOCK.name else []
     if not actuators:

@@ -146,11 +146,12 @@ class SafetyMonitorNode(ManagedNode):
         return response
 
     def diagnose(self) -> DiagnosticStatus | None:
-        """State, reason, counters."""
+        """State, reason, counters; what must hold before it may be armed, and whether it does."""
         if self._control is None:
             return None
         status = self._control.monitor.status
-        return safety_status_message(status, self.get_fully_qualified_name(), self._robot.name)
+        gate = {f"gate_{name}": found.text if found else "ok" for name, found in self._control.gate().items()}
+        return safety_status_message(status, self.get_fully_qualified_name(), self._robot.name, gate)
 
 
 def main(args: list[str] | None = None) -> int:

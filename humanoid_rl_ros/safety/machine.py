@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -52,6 +53,7 @@ class SafetyMachine:
         self._external: Violation | None = None
         self._overrun: Violation | None = None
         self._can_get_up = False
+        self._start: Violation | None = None
         self._estop_ns: int | None = None
         self._estop_damped = False
         self._began_ns: int | None = None
@@ -97,10 +99,21 @@ class SafetyMachine:
         else:
             self._get_ready(now_ns)
 
+    def gate(self, now_ns: int) -> Mapping[str, Violation | None]:
+        """What must hold before the robot may be armed, in the order of its importance: what is wrong, or None."""
+        states = self._states
+        return {
+            "sensors": self._sensors(now_ns),
+            "upright": None if self._may_get_up() else states.tilt,
+            "joints": states.pose or states.motion,
+            "graph": self._external,
+            "policy": self._arrivals.check(Source.COMMAND, now_ns),
+            # One that lies is got up from whatever pose it is in, by another policy.
+            "start_pose": None if states.tilt is not None else self._start,
+        }
+
     def _get_ready(self, now_ns: int) -> None:
-        found = self._sensors(now_ns) or (None if self._may_get_up() else self._states.tilt)
-        found = found or self._states.pose or self._states.motion or self._external
-        found = found or self._arrivals.check(Source.COMMAND, now_ns)
+        found = next(filter(None, self.gate(now_ns).values()), None)
         if found is not None:
             self._go(now_ns, SafetyState.DISARMED, found.code, found.text)
         elif self.state is SafetyState.DISARMED:

@@ -115,15 +115,17 @@ class SafetyMonitor(SafetyMachine):
         self._commands.judge(now_ns, clamped.effort, allowed, state, non_finite=clamped.non_finite, target=target)
         return self._end(now_ns, self._commands.finite) or JointEffort(effort.stamp_ns, clamped.effort)
 
-    def heartbeat(self, now_ns: int, *, can_get_up: bool = False) -> None:
+    def heartbeat(self, now_ns: int, *, can_get_up: bool = False, refusal: str = "") -> None:
         """The policy node is alive and ready, and asks for nothing yet; it does not keep an armed robot going.
 
         Args:
             now_ns: monotonic time of its arrival [ns].
             can_get_up: whether it says that it can get this robot up.
+            refusal: why it says that the policy may not take over from the pose the robot is in, or empty.
         """
         self._arrivals.readable(Source.COMMAND)
         self._can_get_up = can_get_up
+        self._start = Violation("start_pose", refusal) if refusal else None
         if self.state not in PASSING:
             self._arrivals.came(Source.COMMAND, now_ns)
             self._update(now_ns)

@@ -20,7 +20,14 @@ from std_msgs.msg import Float32MultiArray
 from humanoid_rl_ros.core.errors import StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.interfaces import conversions, measurements
-from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, ImuWriter, JointStateReader, JointStateWriter, read_imu
+from humanoid_rl_ros.interfaces.cdr import (
+    MOST_TEMPLATES,
+    Float32ArrayWriter,
+    ImuWriter,
+    JointStateReader,
+    JointStateWriter,
+    read_imu,
+)
 
 pytestmark = pytest.mark.ros
 SECOND = 1_000_000_000
@@ -113,6 +120,15 @@ def _message() -> JointState:
     message = JointState(name=["hip", "knee"], position=[1.0, 2.0], velocity=[3.0, 4.0], effort=[5.0, 6.0])
     message.header.frame_id = "x"
     return message
+
+
+def test_frames_that_are_never_the_same_are_not_all_kept() -> None:
+    writer = JointStateWriter(["hip"], ["effort"])
+    for k in range(10 * MOST_TEMPLATES):
+        raw = writer.write(k, f"standby: {k} rad", np.array([float(k)]))
+        read = JointStateReader().read(raw)
+        assert (read.frame_id, read.effort.tolist()) == (f"standby: {k} rad", [float(k)])
+    assert len(writer._templates) <= MOST_TEMPLATES
 
 
 def test_a_message_that_is_cut_off_anywhere_is_refused() -> None:

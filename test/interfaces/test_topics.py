@@ -11,6 +11,16 @@ from humanoid_rl_ros.interfaces.topics import Topic
 
 pytestmark = pytest.mark.ros
 
+
+def test_a_standby_says_why_the_policy_may_not_take_over() -> None:
+    for standby in topics.STANDBY_FRAMES:
+        assert topics.read_standby(topics.standby_frame(standby, "")) == (standby, "")
+        assert topics.read_standby(topics.standby_frame(standby, "hip: too\nfar")) == (standby, "hip: too far")
+    assert topics.read_standby("ACTIVE") is None
+    assert topics.read_standby("standby_of_another") is None
+    assert len(topics.read_standby("standby: " + "x" * 10_000)[1]) == topics.LONGEST_REFUSAL
+
+
 # name, type, reliable, latched, depth
 TABLE = [
     (topics.JOINT_STATES, "joint_states", "sensor_msgs/JointState", False, False, 1),

@@ -20,7 +20,7 @@ from played_bags import Swaying
 from tiny_policy import write_policy, write_robot
 
 from humanoid_rl_ros.bags.facts import inspect
-from humanoid_rl_ros.core.errors import ContractError
+from humanoid_rl_ros.core.errors import ConfigError, ContractError
 from humanoid_rl_ros.core.robot import load_robot
 from humanoid_rl_ros.interfaces.topics import JOINT_COMMAND, REPLAYED_COMMAND
 from humanoid_rl_ros.nodes.launch_arguments import (
@@ -97,6 +97,12 @@ def test_a_recorder_is_started_where_one_is_asked_for(name: str) -> None:
     given = {"robot": "reference", "policy": "stand"} if name == "robot" else {}
     assert "recorder_node" in nodes(name, record="true", **given)
     assert "recorder_node" not in nodes(name, record="false", **given)
+
+
+def test_a_profile_that_cannot_be_read_is_refused_before_anything_starts(refuses: Refuses) -> None:
+    nodes("robot", robot="reference", policy="stand", profile="none")
+    with refuses(ConfigError, "nothing.yaml: no such file"):
+        nodes("robot", robot="reference", policy="stand", profile="nothing.yaml")
 
 
 def test_a_policy_that_does_not_fit_is_refused_before_anything_starts(refuses: Refuses) -> None:
@@ -217,6 +223,7 @@ def test_monitor_of_a_robot_outlives_the_policy_and_comes_back_disarmed(tmp_path
     with Launch(tmp_path, "robot", "robot:=reference", "policy:=stand") as launch:
         launch.until(r"\[policy_node\]: policy '")
         launch.until(r"\[safety_monitor\]: DISARMED: no joint state")
+        launch.until(r"\[safety_monitor\]: (granted by the machine: .*|)(realtime_priority 80|lock_memory true)")
         launch.kill("policy_node")
         launch.until("policy_node ended with status -9: the safety monitor damps the robot")
         launch.kill("safety_monitor_node")

@@ -12,6 +12,7 @@ from conftest import Refuses, WriteYaml
 from humanoid_rl_ros.core.errors import ConfigError, ContractError
 from humanoid_rl_ros.core.robot import load_robot
 from humanoid_rl_ros.nodes.graph import graph_parameters, robot_parameters
+from humanoid_rl_ros.nodes.onboard_profile import MachineProfile, OnboardProfile, StartProfile
 from humanoid_rl_ros.resources import default_get_up, share_folder
 
 NODES = ("simulation_bridge", "policy_node", "safety_monitor")
@@ -67,6 +68,18 @@ def test_what_is_not_asked_for_is_left_to_the_nodes(robot_file: str, policy_fold
 def test_simulation_arms_itself_unless_told_not_to(robot_file: str, policy_folder: str) -> None:
     assert graph_parameters(robot_file, policy_folder).safety_monitor["auto_arm"] is True
     assert graph_parameters(robot_file, policy_folder, arm=False).safety_monitor["auto_arm"] is False
+
+
+def test_a_profile_says_how_the_nodes_of_a_robot_run_and_an_argument_says_it_louder(
+    robot_file: str, policy_folder: str
+) -> None:
+    profile = OnboardProfile(MachineProfile(60), MachineProfile(50, cpus=(1,)), StartProfile(entry_blend=1.5))
+    graph = robot_parameters(robot_file, policy_folder, profile=profile)
+    assert graph.safety_monitor["realtime_priority"] == 60
+    assert (graph.policy_node["realtime_priority"], graph.policy_node["cpus"]) == (50, [1])
+    assert graph.policy_node["entry_blend"] == 1.5
+    assert robot_parameters(robot_file, policy_folder, profile=profile, entry_blend=0.0).policy_node["entry_blend"] == 0
+    assert "realtime_priority" not in robot_parameters(robot_file, policy_folder).policy_node
 
 
 def test_a_robot_has_its_own_clock_and_is_armed_by_the_operator(robot_file: str, policy_folder: str) -> None:

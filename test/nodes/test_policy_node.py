@@ -436,6 +436,35 @@ def test_standby_efforts_never_become_commands(rig: Callable[..., Rig]) -> None:
     assert all(list(m.effort) == it.robot.damping for m in it.robot.commands)
 
 
+def test_far_from_its_pose_without_a_blend_it_cannot_be_armed_and_the_robot_stays_damped(
+    rig: Callable[..., Rig],
+) -> None:
+    it = rig().with_monitor()
+
+    def stand(hip: float, stamps: range) -> None:
+        for stamp in stamps:
+            it.robot.measure(stamp * MS, position=[hip, -0.2])
+            it.graph.until(lambda stamp=stamp: it.robot.answers(stamp * MS), "a command")
+
+    stand(0.7, range(0, 100, 20))  # 0.6 rad from the pose of 0.1
+    it.graph.until(lambda: it.robot.reason == "start_pose", "the refusal")
+    refused = it.robot.arm()
+    assert not refused.success
+    assert "hip is 0.60 rad from where 'tiny' starts (0.70, expected 0.10)" in refused.message
+    assert "set entry_blend to 0.6 s or more" in refused.message  # 1.875 · 0.6 rad / 2 rad/s = 0.56 s
+    stand(0.7, range(100, 200, 20))
+    assert all(list(m.effort) == it.robot.damping for m in it.robot.commands)
+    stand(0.15, range(200, 260, 20))
+    it.graph.until(lambda: it.robot.state == "READY", "READY")
+    assert it.robot.arm().success
+
+
+def test_with_a_blend_long_enough_it_can_be_armed_from_there(rig: Callable[..., Rig]) -> None:
+    it = rig(entry_blend=0.6).with_monitor()
+    it.robot.measure(0, position=[0.7, -0.2])
+    it.graph.until(lambda: it.robot.state == "READY", "READY")
+
+
 def test_deactivated_it_says_nothing_and_activated_it_starts_afresh(rig: Callable[..., Rig]) -> None:
     it = rig()
     it.robot.heard_by(1)

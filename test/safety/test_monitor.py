@@ -129,6 +129,34 @@ def test_a_robot_that_lies_is_not_ready_for_a_policy_that_never_said_it_gets_up(
     assert where(monitor) == (SafetyState.DISARMED, "tilt")
 
 
+def test_a_policy_that_may_not_start_from_here_keeps_the_robot_from_being_armed() -> None:
+    monitor = make()
+    why = Violation("start_pose", "hip is 1.20 rad away")
+    for at in (0, 10):
+        assert observe(monitor, at) == DAMPING
+        monitor.heartbeat(at * MS, refusal=why.text)
+    assert where(monitor) == (SafetyState.DISARMED, "start_pose")
+    assert monitor.gate(10 * MS) == {
+        **dict.fromkeys(("sensors", "upright", "joints", "graph", "policy")),
+        "start_pose": why,
+    }
+    assert monitor.arm(10 * MS) == (False, "refused in DISARMED: hip is 1.20 rad away")
+    assert judge(monitor, 11) is None
+    assert observe(monitor, 12) == DAMPING
+    monitor.heartbeat(13 * MS)
+    assert where(monitor) == (SafetyState.READY, "")
+    monitor.heartbeat(14 * MS, refusal="hip is 1.20 rad away")
+    assert where(monitor) == (SafetyState.DISARMED, "start_pose")
+
+
+def test_one_that_lies_and_can_get_up_is_armed_from_any_pose() -> None:
+    monitor = make()
+    for at in range(0, 1000, 10):
+        observe(monitor, at, tilt=1.5)
+        monitor.heartbeat(at * MS, can_get_up=True, refusal="hip is 1.20 rad away")
+    assert where(monitor) == (SafetyState.READY, "")
+
+
 def test_an_effort_makes_it_ready_and_goes_nowhere() -> None:
     monitor = make()
     observe(monitor, 0)

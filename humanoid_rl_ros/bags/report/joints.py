@@ -9,7 +9,7 @@ import numpy as np
 from humanoid_rl_ros.bags.series import JointSeries, Series
 from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
 from humanoid_rl_ros.core.robot import RobotSpec
-from humanoid_rl_ros.interfaces.topics import STANDBY, STANDBY_CAN_GET_UP
+from humanoid_rl_ros.interfaces.topics import read_standby
 
 AT_LIMIT = 0.99
 """Share of its limit from which on an effort is at it."""
@@ -61,7 +61,7 @@ def standby_rows(efforts: JointSeries) -> BoolArray:
     standby = np.zeros(len(efforts.log_ns), dtype=np.bool_)
     ends = [row for row, _ in efforts.frames[1:]] + [len(standby)]
     for (begin, frame), end in zip(efforts.frames, ends, strict=True):
-        standby[begin:end] = frame in (STANDBY, STANDBY_CAN_GET_UP)
+        standby[begin:end] = read_standby(frame) is not None
     return standby
 
 

@@ -1,0 +1,84 @@
+"""Units for systemd: what they start is what the launch file starts."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from humanoid_rl_ros.nodes.graph import robot_parameters
+from humanoid_rl_ros.nodes.onboard_profile import MachineProfile, OnboardProfile, find_profile
+from humanoid_rl_ros.nodes.systemd import Service, carried_environment, parameters_text, unit_texts
+
+SERVICE = Service("left", "robot", "/opt/my env/bin/python", "left", "/etc/50%/$left.yaml", {"ROS_DOMAIN_ID": "7"})
+MONITOR, POLICY = "left-safety-monitor.service", "left-policy.service"
+
+
+def lines(unit: str, key: str) -> list[str]:
+    return [line.removeprefix(f"{key}=") for line in unit.splitlines() if line.startswith(f"{key}=")]
+
+
+def test_a_monitor_that_dies_comes_back_and_a_policy_does_not() -> None:
+    units = unit_texts(SERVICE, find_profile(""))
+    assert list(units) == [MONITOR, POLICY]
+    assert lines(units[MONITOR], "Restart") == ["always"]
+    assert lines(units[POLICY], "Restart") == ["no"]
+    assert MONITOR in lines(units[POLICY], "After")  # so that it ends before the monitor does
+    for unit in units.values():
+        assert lines(unit, "KillSignal") == ["SIGINT"]
+        assert lines(unit, "User") == ["robot"]
+
+
+def test_a_unit_allows_what_the_profile_asks_for() -> None:
+    units = unit_texts(SERVICE, OnboardProfile(MachineProfile(60, True, (3, 2)), MachineProfile()))
+    assert lines(units[MONITOR], "LimitRTPRIO") == ["60"]
+    assert lines(units[MONITOR], "LimitMEMLOCK") == ["infinity"]
+    assert lines(units[MONITOR], "CPUAffinity") == ["3 2"]
+    assert "Limit" not in units[POLICY]
+    assert "CPUAffinity" not in units[POLICY]
+
+
+def test_paths_of_any_letters_reach_the_node_as_they_are() -> None:
+    (command,) = lines(unit_texts(SERVICE, None)[POLICY], "ExecStart")
+    words = [word.replace("%%", "%").replace("$$", "$") for word in shlex.split(command)]  # as systemd does
+    assert words[0] == "/opt/my env/bin/python"
+    assert words[-1] == "/etc/50%/$left.yaml"
+    assert "__ns:=/left" in words
+
+
+def test_the_parameters_are_those_of_the_launch_file() -> None:
+    graph = robot_parameters("reference", "walk", policies=["stand"], profile=find_profile(""))
+    found = yaml.safe_load(parameters_text(graph, "/left/"))
+    assert found == {
+        "/left/safety_monitor": {"ros__parameters": graph.safety_monitor},
+        "/left/policy_node": {"ros__parameters": graph.policy_node},
+    }
+    assert list(yaml.safe_load(parameters_text(graph, ""))) == ["/safety_monitor", "/policy_node"]
+
+
+def test_services_find_ros_as_whoever_made_them_and_keep_to_the_machine() -> None:
+    given = {"PATH": "/bin", "ROS_DOMAIN_ID": "7", "LD_LIBRARY_PATH": "/opt/ros/lib"}
+    found = carried_environment(given)
+    assert (found["ROS_DOMAIN_ID"], found["LD_LIBRARY_PATH"]) == ("7", "/opt/ros/lib")
+    assert found["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+    assert "PATH" not in found
+    wheels = carried_environment({**given, "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"})
+    assert "LD_LIBRARY_PATH" not in wheels  # each process sets it anew
+    assert carried_environment({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"})["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
+
+
+def test_systemd_finds_nothing_wrong_with_them(tmp_path: Path) -> None:
+    verify = shutil.which("systemd-analyze")
+    if verify is None:
+        pytest.skip("systemd-analyze is not installed")
+    service = Service("left", "root", "/bin/sh", "a/b", str(tmp_path / "left.yaml"), {"A": 'b "c" 50% d'})
+    files = []
+    for name, text in unit_texts(service, find_profile("")).items():
+        (tmp_path / name).write_text(text)
+        files.append(str(tmp_path / name))
+    done = subprocess.run([verify, "verify", *files], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout + done.stderr) == (0, "")
