@@ -72,9 +72,9 @@ def test_one_robot_over_ros_is_one_in_this_process_to_the_bit() -> None:
     with closing(gymnasium.make("humanoid_rl_ros/Walk-v0", overrides=WILD)) as here, closing(over_ros()) as there:
         assert here.observation_space == there.observation_space
         assert here.action_space == there.action_space
-        ends = pushed = steps = 0
+        ends = pushed = 0
         over = True
-        for action in actions(here, 1000):
+        for step, action in enumerate(actions(here, 1000)):
             if over:
                 seen, info = here.reset(seed=ends)
                 seen_there, info_there = there.reset(seed=ends)
@@ -89,8 +89,7 @@ def test_one_robot_over_ros_is_one_in_this_process_to_the_bit() -> None:
             np.testing.assert_array_equal(told_there["critic_observation"], told["critic_observation"])
             over = result[2]
             ends += int(over)
-            steps += 1
-            if steps >= 150 and ends >= 2 and pushed >= 3:
+            if step >= 150 and ends >= 2 and pushed >= 3:
                 break
         assert ends >= 2
         assert pushed >= 3
