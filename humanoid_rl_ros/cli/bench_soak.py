@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +25,7 @@ from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
 from humanoid_rl_ros.nodes.launch_arguments import recorder_parameters
 from humanoid_rl_ros.resources import default_policy, find_policy, find_robot
-from humanoid_rl_ros.safety.status import DOWN, PASSING_NAMES, SafetyState
+from humanoid_rl_ros.safety.status import DOWN, PASSING_NAMES
 
 START_TIMEOUT_S = 60.0  # the first start after an installation compiles every module
 LOST_AFTER_S = 20.0
