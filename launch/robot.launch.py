@@ -15,7 +15,7 @@ from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.nodes.graph import robot_parameters
 from humanoid_rl_ros.nodes.launch_arguments import ROBOT_ARGUMENTS, entry_blend
-from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
+from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, teleoperation, values
 
 
 def start(context: LaunchContext) -> list:
@@ -34,6 +34,7 @@ def start(context: LaunchContext) -> list:
     shared = {"namespace": given["namespace"], "remappings": graph.remappings, "required": False}
     return [
         *recorder(given["record"], given["namespace"]),
+        *teleoperation(given, given["policy"]),
         *node_actions(
             "safety_monitor",
             "safety_monitor_node",

@@ -12,7 +12,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import HumanoidError
 
 MEGABYTE = 1e6
-QUANTITIES = ("rss", "uss", "threads", "descriptors", "cpu")
+QUANTITIES = ("rss", "uss", "heap", "threads", "descriptors", "cpu")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class ProcessSample:
 
     Attributes:
         rss: memory it holds, with what it shares with others [MB].
-        uss: memory that would be free without it [MB].
+        uss: memory that would be free without it [MB]. It falls and rises as others load the same libraries.
+        heap: memory of no file, which is what a leak grows [MB].
         threads: how many.
         descriptors: open files and sockets.
         cpu: time of the processor since its start [s].
@@ -29,6 +30,7 @@ class ProcessSample:
 
     rss: float
     uss: float
+    heap: float
     threads: int
     descriptors: int
     cpu: float
@@ -55,6 +57,7 @@ def sample_process(pid: int) -> ProcessSample | None:
     return ProcessSample(
         rss=memory["Rss"] * 1024 / MEGABYTE,
         uss=(memory["Private_Clean"] + memory["Private_Dirty"]) * 1024 / MEGABYTE,
+        heap=memory["Anonymous"] * 1024 / MEGABYTE,
         threads=int(words[17]),
         descriptors=descriptors,
         cpu=(int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK"),
@@ -125,22 +128,27 @@ class ProcessSeries:
             kept = np.ones(self._count, dtype=bool)
         time = self.time[kept]
         span = float(time[-1] - time[0]) if len(time) > 1 else 0.0
-        rss, uss, threads, descriptors, cpu = (self.of(quantity)[kept] for quantity in QUANTITIES)
-        slope = {"rss": robust_slope(time, rss), "uss": robust_slope(time, uss)} if span else {"rss": 0.0, "uss": 0.0}
+        rss, uss, heap, threads, descriptors, cpu = (self.of(quantity)[kept] for quantity in QUANTITIES)
+        slopes = [robust_slope(time, memory) if span else 0.0 for memory in (rss, heap)]
         return ProcessUse(
             name=self.name,
             seconds=span,
-            rss=float(rss[-1]) if len(rss) else 0.0,
-            uss=float(uss[-1]) if len(uss) else 0.0,
-            rss_per_hour=slope["rss"] * 3600.0,
-            uss_per_hour=slope["uss"] * 3600.0,
-            uss_growth=slope["uss"] * span,
-            threads=int(threads[-1]) if len(threads) else 0,
+            rss=_last(rss),
+            uss=_last(uss),
+            heap=_last(heap),
+            rss_per_hour=slopes[0] * 3600.0,
+            heap_per_hour=slopes[1] * 3600.0,
+            growth=max(slopes) * span,
+            threads=round(_last(threads)),
             more_threads=_more(threads),
-            descriptors=int(descriptors[-1]) if len(descriptors) else 0,
+            descriptors=round(_last(descriptors)),
             more_descriptors=_more(descriptors),
             cpu=float(cpu[-1] - cpu[0]) / span if span else 0.0,
         )
+
+
+def _last(values: FloatArray) -> float:
+    return float(values[-1]) if len(values) else 0.0
 
 
 def _more(counts: FloatArray) -> int:
@@ -158,9 +166,9 @@ class ProcessUse:
     Attributes:
         name: of the process.
         seconds: from the first sample that counts to the last [s].
-        rss, uss: at the end [MB].
-        rss_per_hour, uss_per_hour: slopes [MB/h].
-        uss_growth: slope of the memory of its own times the time measured [MB].
+        rss, uss, heap: at the end [MB].
+        rss_per_hour, heap_per_hour: slopes [MB/h].
+        growth: the larger of both slopes times the time measured [MB].
         threads, descriptors: at the end.
         more_threads, more_descriptors: than at the beginning.
         cpu: share of one core.
@@ -170,9 +178,10 @@ class ProcessUse:
     seconds: float
     rss: float
     uss: float
+    heap: float
     rss_per_hour: float
-    uss_per_hour: float
-    uss_growth: float
+    heap_per_hour: float
+    growth: float
     threads: int
     more_threads: int
     descriptors: int

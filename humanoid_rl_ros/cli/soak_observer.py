@@ -16,6 +16,7 @@ from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 from sensor_msgs.msg import JointState
+from std_srvs.srv import SetBool, Trigger
 
 from humanoid_rl_ros.cli.intervals import Intervals
 from humanoid_rl_ros.core import rotations
@@ -27,6 +28,11 @@ from humanoid_rl_ros.nodes.quality import qos
 
 COMMAND_PERIOD_S = 0.05
 KEPT_CHANGES = 100
+RESET_NS = 1_000_000_000
+ANSWER_TIMEOUT_S = 2.0
+SETTLE_S = 1.0
+LONGEST_STEP_M = 1.0
+"""Between two odometry messages; more is a reset."""
 HEARD_DEPTH = 1000
 """Commands that wait for this process: what it is late for is still counted."""
 
@@ -46,7 +52,7 @@ class CommandWatch:
 
     def __init__(self, period: float) -> None:
         self._period_ns = period * 1e9
-        self._first: tuple[int, int] | None = None
+        self._passed = np.zeros(2, dtype=np.int64)
         self._stamp_ns: int | None = None
         self._arrived_ns = 0
         self.answered = self.missed = 0
@@ -56,12 +62,14 @@ class CommandWatch:
     def add(self, stamp_ns: int, arrived_ns: int) -> None:
         """A command for the state of a stamp arrived."""
         before, arrived_before = self._stamp_ns, self._arrived_ns
-        if before is not None and stamp_ns <= before:
+        if before is not None and before - RESET_NS < stamp_ns <= before:
             return  # the same again: damping while nothing new comes
+        if before is not None and stamp_ns <= before:
+            before = None  # the simulation was reset
         self._stamp_ns, self._arrived_ns = stamp_ns, arrived_ns
         if before is None:
-            self._first = stamp_ns, arrived_ns
             return
+        self._passed += stamp_ns - before, arrived_ns - arrived_before
         self.answered += 1
         self.missed += max(0, round((stamp_ns - before) / self._period_ns) - 1)
         interval = (arrived_ns - arrived_before) * 1e-6
@@ -71,9 +79,8 @@ class CommandWatch:
     @property
     def real_time_factor(self) -> float:
         """Time by the stamps over time on the wall."""
-        if self._first is None or self._stamp_ns is None or self._arrived_ns == self._first[1]:
-            return 0.0
-        return (self._stamp_ns - self._first[0]) / (self._arrived_ns - self._first[1])
+        stamped, real = self._passed
+        return float(stamped / real) if real else 0.0
 
 
 class SoakObserver:
@@ -117,6 +124,14 @@ class SoakObserver:
             (topics.DIAGNOSTICS, self._on_diagnostics),
         ):
             node.create_subscription(topic.type, topic.name, callback, qos(topic))
+        self._services = {
+            name: node.create_client(kind, name)
+            for name, kind in (
+                (topics.SIMULATION_RESET, Trigger),
+                (topics.SAFETY_RESET, Trigger),
+                (topics.SAFETY_ARM, SetBool),
+            )
+        }
         node.create_timer(COMMAND_PERIOD_S, self._steer, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def count_from_here(self) -> None:
@@ -141,6 +156,19 @@ class SoakObserver:
             except ExternalShutdownException:
                 raise KeyboardInterrupt from None
 
+    def set_up(self) -> None:
+        """Stand the robot where it began, and have the monitor reset and armed; give up after a while each."""
+        for name, request in (
+            (topics.SIMULATION_RESET, Trigger.Request()),
+            (topics.SAFETY_RESET, Trigger.Request()),
+            (topics.SAFETY_ARM, SetBool.Request(data=True)),
+        ):
+            answer = self._services[name].call_async(request)
+            until = time.monotonic() + ANSWER_TIMEOUT_S
+            while not answer.done() and time.monotonic() < until:
+                self.spin(0.05)
+            self.spin(SETTLE_S)
+
     def close(self) -> None:
         """Leave the graph."""
         self._executor.remove_node(self.node)
@@ -158,8 +186,8 @@ class SoakObserver:
     def _on_odometry(self, message: Odometry) -> None:
         pose = message.pose.pose
         here = (pose.position.x, pose.position.y)
-        if self._position is not None:
-            self.walked += math.dist(here, self._position)
+        if self._position is not None and (step := math.dist(here, self._position)) < LONGEST_STEP_M:
+            self.walked += step
         self._position = here
         self.lowest_height = min(self.lowest_height, pose.position.z)
         q = pose.orientation

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -24,7 +25,7 @@ class Bounds:
     """By how much a process may grow over the time measured.
 
     Attributes:
-        memory: its own memory, by its slope [MB].
+        memory: held or of its own, by the slope [MB].
         threads, descriptors: how many more.
     """
 
@@ -54,6 +55,7 @@ class SoakResult:
         own_damping: times the motors damped by themselves.
         refused, rejected: messages that policy and simulation, or the monitor, did not take.
         faults, falls: times the monitor took the motors from the policy, and times the robot fell.
+        stood_up: times the robot was set up again, because it would not have walked on.
         safety_state: of the monitor at the end.
         visits: how often it came to each state.
         changes: the newest hundred of them: time [s], state, reason.
@@ -81,6 +83,7 @@ class SoakResult:
     rejected: int
     faults: int
     falls: int
+    stood_up: int
     safety_state: str
     visits: Mapping[str, int]
     changes: Sequence[tuple[float, str, str]]
@@ -100,7 +103,7 @@ class SoakResult:
             found.append(f"the safety monitor was {self.safety_state or 'not heard'} at the end")
         for use in self.processes:
             for what, more, bound, unit in (
-                ("memory", use.uss_growth, bounds.memory, " MB"),
+                ("memory", use.growth, bounds.memory, " MB"),
                 ("threads", use.more_threads, bounds.threads, ""),
                 ("descriptors", use.more_descriptors, bounds.descriptors, ""),
             ):
@@ -131,24 +134,25 @@ def print_result(result: SoakResult, bounds: Bounds, console: Console) -> None:
 
 
 def _process_table(result: SoakResult) -> Table:
-    table = Table(title=f"{result.seconds:.0f} s at {result.rate} Hz, after {result.warm_up:.0f} s")
-    for heading in ("process", "RSS", "USS", "USS slope", "threads", "files", "core"):
+    table = Table(
+        title=f"{result.seconds:.0f} s at {result.rate} Hz, after {result.warm_up:.0f} s; memory in MB", box=box.SIMPLE
+    )
+    for heading in ("process", "RSS", "USS", "heap", "RSS/h", "heap/h", "threads", "files", "core"):
         table.add_column(heading, justify="left" if heading == "process" else "right", no_wrap=True)
     for use in result.processes:
         table.add_row(
-            use.name,
-            f"{use.rss:.1f} MB",
-            f"{use.uss:.1f} MB",
-            f"{use.uss_per_hour:+.2f} MB/h",
-            f"{use.threads} ({use.more_threads:+d})",
-            f"{use.descriptors} ({use.more_descriptors:+d})",
+            use.name.removesuffix("_node"),
+            *(f"{memory:.1f}" for memory in (use.rss, use.uss, use.heap)),
+            *(f"{slope:+.2f}" for slope in (use.rss_per_hour, use.heap_per_hour)),
+            f"{use.threads} {use.more_threads:+d}",
+            f"{use.descriptors} {use.more_descriptors:+d}",
             f"{use.cpu:.2f}",
         )
     return table
 
 
 def _graph_table(result: SoakResult) -> Table:
-    table = Table(show_header=False)
+    table = Table(show_header=False, box=box.SIMPLE)
     states = result.answered + result.missed
     interval = result.interval_ms
     rows = {
@@ -184,7 +188,7 @@ def draw(result: SoakResult, series: Sequence[ProcessSeries], peaks: Peaks, path
 
     figure, axes = pyplot.subplots(3, 1, sharex=True, figsize=(10, 8), layout="constrained")
     for one in series:
-        time, memory, cpu = one.time / 60.0, one.of("uss"), one.of("cpu")
+        time, memory, cpu = one.time / 60.0, one.of("heap"), one.of("cpu")
         if len(time) < 2:
             continue
         axes[0].plot(time, memory, label=one.name)
@@ -196,7 +200,7 @@ def draw(result: SoakResult, series: Sequence[ProcessSeries], peaks: Peaks, path
     for axis in axes:
         axis.axvline(result.warm_up / 60.0, color="0.6", linestyle=":", linewidth=1)
         axis.grid(alpha=0.3)
-    axes[0].set(ylabel="own memory [MB]", title=f"{result.robot}, {result.policy}, {result.rate} Hz")
+    axes[0].set(ylabel="memory of no file [MB]", title=f"{result.robot}, {result.policy}, {result.rate} Hz")
     axes[1].set(ylabel="share of one core")
     axes[2].set(ylabel="longest time between\ncommands [ms]", xlabel="time [min]; dotted: end of the warm-up")
     axes[0].legend(loc="upper left", bbox_to_anchor=(1.0, 1.0), fontsize="small")
