@@ -215,13 +215,13 @@ class _Run:
             thread.join()
 
     def _sample(self, over: threading.Event, period: float) -> None:
-        said = 0.0
+        said = -SAY_EVERY_S
         while not over.is_set():
             for series in self.series:
                 sample = sample_process(series.pid)
                 if sample is not None:
                     series.add(self._now, sample)
-            if self._now - said > SAY_EVERY_S:
+            if self._now - said >= SAY_EVERY_S:
                 said = self._now
                 self._say()
             over.wait(period)
