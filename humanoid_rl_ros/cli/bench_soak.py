@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -110,7 +109,6 @@ def run_soak(options: SoakOptions, console: Console) -> bool:
             for name, parameters in nodes.items():
                 processes.start(f"humanoid_rl_ros.nodes.{name}", ["--ros-args", *parameter_arguments(parameters)])
             run = _Run(observer, processes, options, console)
-            _finish_on_terminate()
             run.go()
             result = run.result({"robot": robot.name, "policy": bundle.name})
     finally:
@@ -133,12 +131,6 @@ def _graph(options: SoakOptions) -> GraphParameters:
         simulation_bridge={**graph.simulation_bridge, **rate},
         safety_monitor={**graph.safety_monitor, **rate},
     )
-
-
-def _finish_on_terminate() -> None:
-    """SIGTERM, as a service manager sends it, is Ctrl-C."""
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 class _Run:

@@ -12,12 +12,13 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
+from humanoid_rl_ros.cli.held_signals import HeldSignals
 from humanoid_rl_ros.cli.intervals import Intervals
 from humanoid_rl_ros.core import rotations
 from humanoid_rl_ros.interfaces import topics
@@ -100,7 +101,8 @@ class SoakObserver:
     """
 
     def __init__(self, period: float, command: tuple[float, float, float]) -> None:
-        rclpy.init()
+        self._signals = HeldSignals()
+        rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node("soak")
         self._executor = make_executor()
         self._executor.add_node(self.node)
@@ -147,14 +149,12 @@ class SoakObserver:
         """Take in messages for so long.
 
         Raises:
-            KeyboardInterrupt: a signal came, of which rclpy may have been the first to hear.
+            KeyboardInterrupt: a signal came.
         """
         until = time.monotonic() + seconds
         while (left := until - time.monotonic()) > 0.0:
-            try:
-                self._executor.spin_once(timeout_sec=left)
-            except ExternalShutdownException:
-                raise KeyboardInterrupt from None
+            self._signals.check()
+            self._executor.spin_once(timeout_sec=min(left, 0.1))
 
     def set_up(self) -> None:
         """Stand the robot where it began, and have the monitor reset and armed; give up after a while each."""
@@ -175,6 +175,7 @@ class SoakObserver:
         self.node.destroy_node()
         self._executor.shutdown()
         rclpy.try_shutdown()
+        self._signals.release()
 
     def _steer(self) -> None:
         self._twist.header.stamp = self.node.get_clock().now().to_msg()
