@@ -187,6 +187,7 @@ class ManagedNode(LifecycleNode):
             destroy(entity)
         self._entities.clear()
         self._diagnostics = None
+        gc.unfreeze()  # what is no longer needed must be found
 
     def _shut_down(self) -> None:
         if self.running:
@@ -281,3 +282,4 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+        gc.unfreeze()  # or the participant outlives the interpreter, and its files in /dev/shm everybody

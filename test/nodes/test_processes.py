@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -134,10 +135,13 @@ def assert_same(one: Trajectory, other: Trajectory) -> None:
 
 
 def end(process: NodeProcess) -> None:
-    """As a user ends it."""
+    """As a user ends it; it takes its own segment of shared memory with it, whose lock is one of its files."""
+    files = [file.resolve() for file in Path(f"/proc/{process.process.pid}/fd").glob("*")]
+    own = [file for file in files if re.fullmatch("fastdds_[0-9a-f]{16}_el", file.name)]
     process.interrupt()
     assert process.ended(2.0) == 0, process.output[-2000:]
     assert "Traceback" not in process.output
+    assert not [lock for lock in own if lock.exists()]
 
 
 def test_lockstep_is_the_same_to_the_bit_again_and_again_and_under_load(graph: Graph, tmp_path: Path) -> None:
