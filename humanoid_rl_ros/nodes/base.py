@@ -231,7 +231,7 @@ def make_executor() -> Any:
 
 
 def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
-    """Run a node until SIGINT or SIGTERM.
+    """Run a node until SIGINT, SIGTERM, or SIGHUP, which comes when the terminal or the connection is closed.
 
     Signals are handled here and not by rclpy, whose handler would take the publishers away before the last damping
     effort is sent.
@@ -244,8 +244,9 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
         Exit status: 0 after a signal, 1 when the node could not start.
     """
     ended: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: ended.append(received))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, lambda received, _frame: ended.append(received))
     try:
         rclpy.init(args=sys.argv if args is None else args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # a malformed argument or parameter file; rclpy has a type of its own for each

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -272,10 +273,12 @@ def test_an_argument_that_ros_refuses_ends_with_one_line_too(graph: Graph, tmp_p
     assert "Traceback" not in process.output
 
 
-def test_without_autostart_a_node_waits_and_ends_quietly(graph: Graph) -> None:
+def test_without_autostart_a_node_waits_and_ends_quietly_when_its_terminal_is_closed(graph: Graph) -> None:
     process = graph.process("policy_node")
     graph.until(lambda: "waiting for its lifecycle" in process.output, "the node", START)
-    end(process)
+    process.process.send_signal(signal.SIGHUP)
+    assert process.ended(2.0) == 0, process.output
+    assert "Traceback" not in process.output
 
 
 def test_two_robots_in_namespaces_do_not_hear_each_other(graph: Graph, tmp_path: Path) -> None:
