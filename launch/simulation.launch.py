@@ -10,7 +10,6 @@ The launch ends when the simulation or the monitor dies. When the policy dies, t
 from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
-from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.nodes.graph import graph_parameters
 from humanoid_rl_ros.nodes.launch_arguments import SIMULATION_ARGUMENTS, entry_blend, get_up, pushes, velocity_command
 from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, teleoperation, values
@@ -18,8 +17,6 @@ from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_acti
 
 def start(context: LaunchContext) -> list:
     given = values(context, SIMULATION_ARGUMENTS)
-    if given["teleop"] != "none" and given["command"]:
-        raise ConfigError(f"teleop:={given['teleop']} steers by cmd_vel, which command:='{given['command']}' overrules")
     graph = graph_parameters(
         given["robot"],
         given["policy"],

@@ -23,7 +23,7 @@ from launch.substitutions import EnvironmentVariable
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
 from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recorder_parameters
 from humanoid_rl_ros.nodes.teleoperation import teleop_nodes
 
@@ -163,12 +163,15 @@ def teleoperation(given: Mapping[str, str], policy: str = "") -> list[Any]:
     """The nodes that make a joystick or a keyboard steer; the launch goes on without them.
 
     Args:
-        given: the launch arguments ``teleop``, ``cmd_vel_type``, ``namespace``, ``teleop_config``, ``teleop_terminal``.
+        given: the launch arguments ``teleop``, ``cmd_vel_type``, ``namespace``, ``teleop_config``, ``teleop_terminal``,
+            and ``command`` where there is one.
         policy: the bundle whose command range is full speed; empty: a careful one.
 
     Raises:
-        HumanoidError: something that it needs is not there.
+        HumanoidError: something that it needs is not there, or the command is fixed.
     """
+    if given["teleop"] != "none" and given.get("command"):
+        raise ConfigError(f"teleop:={given['teleop']} steers by cmd_vel, which command:='{given['command']}' overrules")
     nodes = teleop_nodes(
         given["teleop"],
         policy=policy,
@@ -176,7 +179,7 @@ def teleoperation(given: Mapping[str, str], policy: str = "") -> list[Any]:
         config=given["teleop_config"],
         terminal=given["teleop_terminal"],
         namespace=given["namespace"],
-        found=_installed,
+        found=is_installed,
     )
     actions: list[Any] = []
     for node in nodes:
@@ -194,7 +197,8 @@ def teleoperation(given: Mapping[str, str], policy: str = "") -> list[Any]:
     return actions
 
 
-def _installed(package: str) -> bool:
+def is_installed(package: str) -> bool:
+    """Whether there is a ROS package of this name."""
     try:
         get_package_prefix(package)
     except PackageNotFoundError:

@@ -116,7 +116,7 @@ JOYSTICK = {"game_controller_node", "teleop_node", "joy_teleop"}
 def test_what_steers_is_started_where_it_is_asked_for(
     name: str, given: dict[str, str], expected: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("humanoid_rl_ros.nodes.launching._installed", lambda package: True)
+    monkeypatch.setattr("humanoid_rl_ros.nodes.launching.is_installed", lambda package: True)
     assert expected == set(nodes(name, **given)) - {"simulation_bridge_node", "policy_node", "safety_monitor_node"}
 
 
