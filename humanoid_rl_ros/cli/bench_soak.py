@@ -110,6 +110,8 @@ def run_soak(options: SoakOptions, console: Console) -> bool:
                 processes.start(f"humanoid_rl_ros.nodes.{name}", ["--ros-args", *parameter_arguments(parameters)])
             run = _Run(observer, processes, options, console)
             run.go()
+            if not len(run.series[0].time):
+                raise HumanoidError(f"{run.ended} before the robot walked")
             result = run.result({"robot": robot.name, "policy": bundle.name})
     finally:
         observer.close()
@@ -264,7 +266,7 @@ class _Run:
             rejected=int(since["safety_monitor/rejected"]),
             faults=int(since["safety_monitor/faults"]),
             falls=int(since["safety_monitor/falls"]),
-            stood_up=self.set_up,
+            set_up=self.set_up,
             safety_state=observer.safety.get("state", ""),
             visits=dict(observer.visits),
             changes=list(observer.changes),

@@ -17,6 +17,7 @@ from humanoid_rl_ros.cli.process_samples import ProcessSeries, ProcessUse
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.safety.status import ON_ITS_FEET
 
+SHOWN_CHANGES = 20
 ON_ITS_FEET_NAMES = frozenset(state.value for state in ON_ITS_FEET)
 
 
@@ -55,7 +56,7 @@ class SoakResult:
         own_damping: times the motors damped by themselves.
         refused, rejected: messages that policy and simulation, or the monitor, did not take.
         faults, falls: times the monitor took the motors from the policy, and times the robot fell.
-        stood_up: times the robot was set up again, because it would not have walked on.
+        set_up: times the robot was set up again, because it would not have walked on.
         safety_state: of the monitor at the end.
         visits: how often it came to each state.
         changes: the newest hundred of them: time [s], state, reason.
@@ -83,7 +84,7 @@ class SoakResult:
     rejected: int
     faults: int
     falls: int
-    stood_up: int
+    set_up: int
     safety_state: str
     visits: Mapping[str, int]
     changes: Sequence[tuple[float, str, str]]
@@ -120,7 +121,7 @@ def print_result(result: SoakResult, bounds: Bounds, console: Console) -> None:
     """The tables, and what is wrong."""
     console.print(_process_table(result))
     console.print(_graph_table(result))
-    for at, state, text in result.changes:
+    for at, state, text in result.changes[-SHOWN_CHANGES:]:
         console.print(f"{at:9.1f} s  {text or state}", soft_wrap=True, markup=False)
     failures = result.failures(bounds)
     for line in failures:
@@ -164,8 +165,8 @@ def _graph_table(result: SoakResult) -> Table:
         "late inferences": f"{result.late_ticks}",
         "motors damped by themselves": f"{result.own_damping}",
         "messages refused": f"{result.refused + result.rejected}",
-        "safety monitor": f"{result.safety_state}, {len(result.changes)} changes, {result.faults} faults, "
-        f"{result.falls} falls",
+        "safety monitor": f"{result.safety_state}, {sum(result.visits.values())} changes, {result.faults} faults, "
+        f"{result.falls} falls, {result.set_up} times set up again",
         "walked": f"{result.walked:.0f} m, lowest {result.lowest_height:.2f} m, tilted up to "
         f"{result.highest_tilt_deg:.1f}°",
         "real-time factor": f"{result.real_time_factor:.3f}",
