@@ -136,13 +136,15 @@ def print_result(result: SoakResult, bounds: Bounds, console: Console) -> None:
 
 def _process_table(result: SoakResult) -> Table:
     table = Table(
-        title=f"{result.seconds:.0f} s at {result.rate} Hz, after {result.warm_up:.0f} s; memory in MB", box=box.SIMPLE
+        title=f"{result.seconds:.0f} s at {result.rate} Hz, after {result.warm_up:.0f} s; memory in MB",
+        box=box.SIMPLE,
+        padding=(0, 1, 0, 0),
     )
     for heading in ("process", "RSS", "USS", "heap", "RSS/h", "heap/h", "threads", "files", "core"):
         table.add_column(heading, justify="left" if heading == "process" else "right", no_wrap=True)
     for use in result.processes:
         table.add_row(
-            use.name.removesuffix("_node"),
+            use.name if " " in use.name else use.name.partition("_")[0],
             *(f"{memory:.1f}" for memory in (use.rss, use.uss, use.heap)),
             *(f"{slope:+.2f}" for slope in (use.rss_per_hour, use.heap_per_hour)),
             f"{use.threads} {use.more_threads:+d}",
