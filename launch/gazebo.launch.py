@@ -13,9 +13,18 @@ from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.description.options import sourced_distribution
 from humanoid_rl_ros.nodes.gazebo_graph import gazebo_graph, require_packages
-from humanoid_rl_ros.nodes.gazebo_launching import effort_at_once, effort_when_active, gazebo_actions, is_installed
+from humanoid_rl_ros.nodes.gazebo_launching import effort_at_once, effort_when_active, gazebo_actions
 from humanoid_rl_ros.nodes.launch_arguments import GAZEBO_ARGUMENTS, entry_blend, get_up, speed, velocity_command
-from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, scratch_folder, values
+from humanoid_rl_ros.nodes.launching import (
+    declared,
+    is_installed,
+    local_discovery,
+    node_actions,
+    recorder,
+    scratch_folder,
+    teleoperation,
+    values,
+)
 
 
 def start(context: LaunchContext) -> list:
@@ -45,6 +54,7 @@ def start(context: LaunchContext) -> list:
     monitor = node_actions("safety_monitor", "safety_monitor_node", graph.safety_monitor, required=True, **shared)
     return [
         *recorder(given["record"], namespace),
+        *teleoperation(given, graph.policy_node["policy"]),
         *gazebo_actions(graph, namespace, gui=given["gui"] == "true"),
         effort_when_active(monitor[-1], namespace),
         *monitor,

@@ -19,7 +19,7 @@ from launch.actions import LogInfo, OpaqueFunction
 
 from humanoid_rl_ros.nodes.graph import robot_parameters
 from humanoid_rl_ros.nodes.launch_arguments import ROBOT_ARGUMENTS, entry_blend
-from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
+from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, teleoperation, values
 from humanoid_rl_ros.nodes.onboard_profile import find_profile
 
 
@@ -44,6 +44,7 @@ def start(context: LaunchContext) -> list:
     return [
         LogInfo(msg=how),
         *recorder(given["record"], given["namespace"]),
+        *teleoperation(given, given["policy"]),
         *node_actions(
             "safety_monitor",
             "safety_monitor_node",

@@ -2,6 +2,7 @@
 
     ros2 launch humanoid_rl_ros simulation.launch.py
     ros2 launch humanoid_rl_ros simulation.launch.py robot:=... policy:=... command:='0.5 0 0'
+    ros2 launch humanoid_rl_ros simulation.launch.py teleop:=joystick
 
 The launch ends when the simulation or the monitor dies. When the policy dies, the monitor damps the robot.
 """
@@ -11,7 +12,7 @@ from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.nodes.graph import graph_parameters
 from humanoid_rl_ros.nodes.launch_arguments import SIMULATION_ARGUMENTS, entry_blend, get_up, pushes, velocity_command
-from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
+from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, teleoperation, values
 
 
 def start(context: LaunchContext) -> list:
@@ -33,6 +34,7 @@ def start(context: LaunchContext) -> list:
     shared = {"namespace": given["namespace"], "remappings": graph.remappings}
     return [
         *recorder(given["record"], given["namespace"]),
+        *teleoperation(given, graph.policy_node["policy"]),
         *node_actions("simulation_bridge", "simulation_bridge_node", graph.simulation_bridge, required=True, **shared),
         *node_actions("safety_monitor", "safety_monitor_node", graph.safety_monitor, required=True, **shared),
         *node_actions(

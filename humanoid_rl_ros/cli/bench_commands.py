@@ -138,6 +138,41 @@ def bench_faults(
         raise typer.Exit(1)
 
 
+@bench_app.command("soak")
+def bench_soak(
+    seconds: Annotated[float, typer.Option(min=1.0, help="Time measured, after the warm-up (s).")] = 3600.0,
+    rate: Annotated[int, typer.Option(min=50, max=1000, help="Joint states per second.")] = 500,
+    robot: Robot = "reference",
+    policy: Annotated[str, typer.Option(help="Bundle; by default the one shipped for the robot.")] = "",
+    command: Annotated[
+        tuple[float, float, float], typer.Option(metavar="X Y YAW", help="Velocity command (m/s, m/s, rad/s).")
+    ] = (0.5, 0.0, 0.0),
+    warm_up: Annotated[float, typer.Option(min=0.0, help="Time before, in which caches fill (s).")] = 60.0,
+    growth: Annotated[float, typer.Option(min=0.0, help="Memory by which a process may grow meanwhile (MB).")] = 8.0,
+    record: Annotated[str, typer.Option(metavar="FOLDER", help="Also record the run, to a folder.")] = "",
+    json_file: JsonFile = None,
+    picture: Annotated[Path | None, typer.Option("--png", metavar="FILE", help="Draw what grew and came late.")] = None,
+) -> None:
+    """Let the whole graph walk in real time for an hour; exit 1 if something died, fell, or grew beyond its bound."""
+    from humanoid_rl_ros.cli.bench_soak import SoakOptions, run_soak
+    from humanoid_rl_ros.cli.soak_report import Bounds
+
+    options = SoakOptions(
+        robot=robot,
+        policy=policy,
+        seconds=seconds,
+        warm_up=warm_up,
+        rate=rate,
+        command=command,
+        record=record,
+        bounds=Bounds(memory=growth),
+        json_file=json_file,
+        picture=picture,
+    )
+    if not run_soak(options, console):
+        raise typer.Exit(1)
+
+
 @bench_app.command("recording")
 def bench_recording(
     topics: Annotated[int, typer.Option(min=1, help="Topics that are published.")] = 5,

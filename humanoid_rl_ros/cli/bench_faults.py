@@ -161,6 +161,7 @@ def _inject_all(
                     show(f"{fault.name} in {state.value}: {trial + 1} of {trials}")
                     processes.check()
                     _try(rig, fault, state, result)
+    gc.unfreeze()
     return results
 
 

@@ -207,6 +207,7 @@ class ManagedNode(LifecycleNode):
             destroy(entity)
         self._entities.clear()
         self._diagnostics = None
+        gc.unfreeze()  # what is no longer needed must be found
 
     def _shut_down(self) -> None:
         if self.running:
@@ -251,7 +252,7 @@ def make_executor() -> Any:
 
 
 def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> int:
-    """Run a node until SIGINT or SIGTERM.
+    """Run a node until SIGINT, SIGTERM, or SIGHUP, which comes when the terminal or the connection is closed.
 
     Signals are handled here and not by rclpy, whose handler would take the publishers away before the last damping
     effort is sent.
@@ -264,8 +265,9 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
         Exit status: 0 after a signal, 1 when the node could not start.
     """
     ended: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda received, _frame: ended.append(received))
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
+            signal.signal(number, lambda received, _frame: ended.append(received))
     try:
         rclpy.init(args=sys.argv if args is None else args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # a malformed argument or parameter file; rclpy has a type of its own for each
@@ -302,3 +304,4 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+        gc.unfreeze()  # or the participant outlives the interpreter, and its files in /dev/shm everybody

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
+from ament_index_python.packages import get_package_share_directory
 from launch import LaunchContext
 from launch.actions import IncludeLaunchDescription, RegisterEventHandler
 from launch.event_handlers import OnProcessIO
@@ -22,15 +22,6 @@ from humanoid_rl_ros.nodes.launching import NodeEndedError
 
 MANAGER_TIMEOUT_S = 120
 """For Gazebo to start, which takes its time the first time."""
-
-
-def is_installed(package: str) -> bool:
-    """Whether there is a ROS package of this name."""
-    try:
-        get_package_prefix(package)
-    except PackageNotFoundError:
-        return False
-    return True
 
 
 def gazebo_actions(graph: GazeboGraph, namespace: str, *, gui: bool) -> list[Any]:

@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, replace
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
-from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
+from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES, TELEOPERATIONS
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,16 @@ class LaunchArgument:
 
 _ROBOT_TEXT = "Robot: name of a shipped robot, a robot YAML, or a model file (MJCF, URDF)."
 _POLICY_TEXT = "Policy bundle: a folder with policy.yaml, or the name of a shipped bundle."
+_CMD_VEL_TYPE = LaunchArgument("cmd_vel_type", "Message type of cmd_vel.", CMD_VEL_TYPES[0], CMD_VEL_TYPES)
+_TELEOP_FILES = (
+    LaunchArgument("teleop_config", "Parameters of the joystick's nodes, a YAML; empty for the shipped one.", ""),
+    LaunchArgument("teleop_terminal", "Command that opens a terminal for the keyboard.", "xterm -e"),
+)
 _SHARED = (
     LaunchArgument(
         "policies", "Further bundles, apart by spaces, each with a service policy/switch_to/NAME; empty for none.", ""
     ),
-    LaunchArgument("cmd_vel_type", "Message type of cmd_vel.", CMD_VEL_TYPES[0], CMD_VEL_TYPES),
+    _CMD_VEL_TYPE,
     LaunchArgument(
         "base_velocity_topic",
         "Odometry topic of an estimator, for policies that observe the base's velocity; empty: what the robot's YAML "
@@ -49,6 +54,8 @@ _SHARED = (
     LaunchArgument("limits", "Safety YAML; empty for the shipped one.", ""),
     LaunchArgument("namespace", "Namespace of every node and topic, the clock's too; /diagnostics stays global.", ""),
     LaunchArgument("record", "Whether to record a bag: true, false, or the folder to make.", "false"),
+    LaunchArgument("teleop", "What steers: a game controller, a keyboard, or neither.", "none", TELEOPERATIONS),
+    *_TELEOP_FILES,
 )
 
 SIMULATION_ARGUMENTS = (
@@ -110,6 +117,17 @@ ROBOT_ARGUMENTS = (
         "",
     ),
     *_SHARED,
+)
+TELEOPERATION_ARGUMENTS = (
+    LaunchArgument("teleop", "What steers: a game controller or a keyboard.", TELEOPERATIONS[1], TELEOPERATIONS[1:]),
+    LaunchArgument(
+        "policy",
+        "Policy bundle whose command range is full speed, as for the robot; empty: 0.5 m/s, 0.2 m/s, 0.5 rad/s.",
+        "",
+    ),
+    _CMD_VEL_TYPE,
+    LaunchArgument("namespace", "Namespace of the robot.", ""),
+    *_TELEOP_FILES,
 )
 REPLAY_ARGUMENTS = (
     LaunchArgument("bag", "Bag folder, or one .mcap or .db3."),

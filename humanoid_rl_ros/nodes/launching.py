@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from ament_index_python.packages import PackageNotFoundError, get_package_prefix
 from launch import LaunchContext
 from launch.actions import (
     DeclareLaunchArgument,
@@ -22,8 +23,9 @@ from launch.substitutions import EnvironmentVariable
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
-from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
 from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recorder_parameters
+from humanoid_rl_ros.nodes.teleoperation import teleop_nodes
 
 PACKAGE = "humanoid_rl_ros"
 RESPAWN_DELAY_S = 0.5
@@ -65,6 +67,8 @@ def node_actions(
     respawn: bool = False,
     on_loss: str = "",
     last: bool = False,
+    package: str = PACKAGE,
+    prefix: str = "",
 ) -> list[Any]:
     """A node that ends the launch, with exit status 1, when it cannot start.
 
@@ -76,6 +80,8 @@ def node_actions(
         respawn: whether it is started again after its death.
         on_loss: what to tell the user when it dies and the launch goes on.
         last: whether its end without a failure ends the launch, and that is no failure.
+        package: of the executable.
+        prefix: command before the executable's, such as a terminal.
 
     Returns:
         The process and what watches over it.
@@ -106,8 +112,9 @@ def node_actions(
         return [LogInfo(msg=f"{name} ended with status {event.returncode}: {on_loss}")]
 
     node = Node(
-        package=PACKAGE,
+        package=package,
         executable=executable,
+        prefix=prefix or None,
         name=name,
         namespace=namespace,
         parameters=[{key: _typed(value) for key, value in parameters.items()}],
@@ -150,6 +157,53 @@ def recorder(record: str, namespace: str, topics: Sequence[str] = ()) -> list[An
         required=False,
         on_loss="nothing is recorded any more",
     )
+
+
+def teleoperation(given: Mapping[str, str], policy: str = "") -> list[Any]:
+    """The nodes that make a joystick or a keyboard steer; the launch goes on without them.
+
+    Args:
+        given: the launch arguments ``teleop``, ``cmd_vel_type``, ``namespace``, ``teleop_config``, ``teleop_terminal``,
+            and ``command`` where there is one.
+        policy: the bundle whose command range is full speed; empty: a careful one.
+
+    Raises:
+        HumanoidError: something that it needs is not there, or the command is fixed.
+    """
+    if given["teleop"] != "none" and given.get("command"):
+        raise ConfigError(f"teleop:={given['teleop']} steers by cmd_vel, which command:='{given['command']}' overrules")
+    nodes = teleop_nodes(
+        given["teleop"],
+        policy=policy,
+        cmd_vel_type=given["cmd_vel_type"],
+        config=given["teleop_config"],
+        terminal=given["teleop_terminal"],
+        namespace=given["namespace"],
+        found=is_installed,
+    )
+    actions: list[Any] = []
+    for node in nodes:
+        actions += node_actions(
+            node.name,
+            node.executable,
+            node.parameters,
+            namespace=given["namespace"],
+            remappings=(),
+            required=False,
+            on_loss=node.on_loss,
+            package=node.package,
+            prefix=node.prefix,
+        )
+    return actions
+
+
+def is_installed(package: str) -> bool:
+    """Whether there is a ROS package of this name."""
+    try:
+        get_package_prefix(package)
+    except PackageNotFoundError:
+        return False
+    return True
 
 
 def _typed(value: Any) -> Any:

@@ -159,6 +159,8 @@ class Performance:
             self._play_rounds()
         except PlayRefusedError as error:
             self._failure = error
+        finally:
+            gc.unfreeze()  # or the participant outlives the interpreter, and its files in /dev/shm everybody
         self._took_ns = time.monotonic_ns() - self._began_ns
         self._node.wait_until_heard()
 

@@ -280,6 +280,7 @@ def record(
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+        gc.unfreeze()  # or the participant outlives the interpreter, and its files in /dev/shm everybody
 
 
 def _run(node: RecorderNode, executor: SingleThreadedExecutor, ended: list[int]) -> None:

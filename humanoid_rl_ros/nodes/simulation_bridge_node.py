@@ -33,7 +33,8 @@ from humanoid_rl_ros.simulation.placement import placement_of
 
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
-LARGEST_CATCH_UP = 20
+LARGEST_CATCH_UP_S = 0.02
+"""Simulated time that is made good at once, with one effort for all of it, when the machine had no time for a while."""
 CLOCK_RATE_HZ = 100.0
 PARENT_PERIOD_S = 0.5
 
@@ -81,6 +82,7 @@ class SimulationBridgeNode(ManagedNode):
         self._imu_writer = ImuWriter(robot.imu.frame)
         self._rng = np.random.default_rng(parameters.seed) if parameters.seed >= 0 else None
         self._odometry_every = max(1, round(parameters.state_rate / parameters.odometry_rate))
+        self._largest_catch_up = max(1, round(parameters.state_rate * LARGEST_CATCH_UP_S))
         self._clock_every = max(1, round(parameters.state_rate / CLOCK_RATE_HZ))
         self._joint_states = self.publish_on(topics.JOINT_STATES)
         self._imu = self.publish_on(topics.IMU)
@@ -239,11 +241,11 @@ class SimulationBridgeNode(ManagedNode):
             return
         now_ns = time.monotonic_ns()
         due = int((now_ns - self._origin_ns) * 1e-9 * self._p.state_rate) - self._due
-        if due > LARGEST_CATCH_UP:
+        if due > self._largest_catch_up:
             # The machine cannot keep up: let simulated time fall behind rather than burst.
-            self._late += due - LARGEST_CATCH_UP
-            self._due += due - LARGEST_CATCH_UP
-            due = LARGEST_CATCH_UP
+            self._late += due - self._largest_catch_up
+            self._due += due - self._largest_catch_up
+            due = self._largest_catch_up
         for _ in range(due):
             if not self._held and now_ns - self._command_ns > self._p.command_timeout * 1e9:
                 self._damp_by_itself(f"no command for {self._p.command_timeout:g} s")

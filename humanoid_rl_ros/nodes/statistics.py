@@ -13,7 +13,7 @@ class Durations:
     """
 
     def __init__(self, capacity: int = 65536) -> None:
-        self._values = np.zeros(capacity)
+        self._values = np.full(capacity, 0.0)  # not zeros(): its pages would come one by one, and look like a leak
         self.count = 0
         self._longest = 0.0
 

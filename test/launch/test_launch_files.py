@@ -28,6 +28,7 @@ from humanoid_rl_ros.nodes.launch_arguments import (
     REPLAY_ARGUMENTS,
     ROBOT_ARGUMENTS,
     SIMULATION_ARGUMENTS,
+    TELEOPERATION_ARGUMENTS,
 )
 from humanoid_rl_ros.resources import find_robot, share_folder
 
@@ -44,6 +45,7 @@ ARGUMENTS = {
     "robot": ROBOT_ARGUMENTS,
     "replay": REPLAY_ARGUMENTS,
     "gazebo": GAZEBO_ARGUMENTS,
+    "teleoperation": TELEOPERATION_ARGUMENTS,
 }
 WITH_ROBOT = ("simulation", "robot")
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -103,6 +105,30 @@ def test_a_profile_that_cannot_be_read_is_refused_before_anything_starts(refuses
     nodes("robot", robot="reference", policy="stand", profile="none")
     with refuses(ConfigError, "nothing.yaml: no such file"):
         nodes("robot", robot="reference", policy="stand", profile="nothing.yaml")
+
+
+JOYSTICK = {"game_controller_node", "teleop_node", "joy_teleop"}
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        ("teleoperation", {}, JOYSTICK),
+        ("simulation", {"teleop": "joystick"}, JOYSTICK),
+        ("robot", {"teleop": "joystick", "robot": "reference", "policy": "stand"}, JOYSTICK),
+        ("teleoperation", {"teleop": "keyboard", "teleop_terminal": "env"}, {"teleop_twist_keyboard"}),
+    ],
+)
+def test_what_steers_is_started_where_it_is_asked_for(
+    name: str, given: dict[str, str], expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("humanoid_rl_ros.nodes.launching.is_installed", lambda package: True)
+    assert expected == set(nodes(name, **given)) - {"simulation_bridge_node", "policy_node", "safety_monitor_node"}
+
+
+def test_a_fixed_command_and_somebody_who_steers_exclude_each_other(refuses: Refuses) -> None:
+    with refuses(ConfigError, "teleop:=joystick", "command:='0.5 0 0'"):
+        nodes("simulation", teleop="joystick", command="0.5 0 0")
 
 
 def test_a_policy_that_does_not_fit_is_refused_before_anything_starts(refuses: Refuses) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -134,10 +136,13 @@ def assert_same(one: Trajectory, other: Trajectory) -> None:
 
 
 def end(process: NodeProcess) -> None:
-    """As a user ends it."""
+    """As a user ends it; it takes its own segment of shared memory with it, whose lock is one of its files."""
+    files = [file.resolve() for file in Path(f"/proc/{process.process.pid}/fd").glob("*")]
+    own = [file for file in files if re.fullmatch("fastdds_[0-9a-f]{16}_el", file.name)]
     process.interrupt()
     assert process.ended(2.0) == 0, process.output[-2000:]
     assert "Traceback" not in process.output
+    assert not [lock for lock in own if lock.exists()]
 
 
 def test_lockstep_is_the_same_to_the_bit_again_and_again_and_under_load(graph: Graph, tmp_path: Path) -> None:
@@ -268,10 +273,12 @@ def test_an_argument_that_ros_refuses_ends_with_one_line_too(graph: Graph, tmp_p
     assert "Traceback" not in process.output
 
 
-def test_without_autostart_a_node_waits_and_ends_quietly(graph: Graph) -> None:
+def test_without_autostart_a_node_waits_and_ends_quietly_when_its_terminal_is_closed(graph: Graph) -> None:
     process = graph.process("policy_node")
     graph.until(lambda: "waiting for its lifecycle" in process.output, "the node", START)
-    end(process)
+    process.process.send_signal(signal.SIGHUP)
+    assert process.ended(2.0) == 0, process.output
+    assert "Traceback" not in process.output
 
 
 def test_two_robots_in_namespaces_do_not_hear_each_other(graph: Graph, tmp_path: Path) -> None:
