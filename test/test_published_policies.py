@@ -37,7 +37,7 @@ def _check(result: dict[str, Any]) -> None:
     assert result["mode"] == "lockstep"
 
 
-@pytest.mark.parametrize("name", ["holosoma_g1_ppo", "holosoma_g1_fastsac", "unitree_rl_lab_g1"])
+@pytest.mark.parametrize("name", ["holosoma_g1_ppo"])
 def test_a_published_policy_walks(name: str, tmp_path: Path) -> None:
     _check(_demo(name, tmp_path))
 
@@ -50,7 +50,16 @@ def test_a_policy_that_needs_what_no_sensor_gives_walks_by_the_truth_of_the_simu
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["asap_dec_loco_g1", "legged_ros2_g1", "limx_oli_walk", "playground_t1", "unitree_rl_mjlab_g1"]
+    "name",
+    [
+        "holosoma_g1_fastsac",
+        "unitree_rl_lab_g1",
+        "asap_dec_loco_g1",
+        "legged_ros2_g1",
+        "limx_oli_walk",
+        "playground_t1",
+        "unitree_rl_mjlab_g1",
+    ],
 )
 def test_the_rest_of_the_gallery_walks(name: str, tmp_path: Path) -> None:
     _check(_demo(name, tmp_path))

@@ -101,6 +101,7 @@ def test_a_recording_is_cut_to_the_run() -> None:
     assert cut.wall == [5.0, 6.0, 7.0]
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 def test_the_latency_bench_reports_both_chains(tmp_path: Path) -> None:
     file = tmp_path / "latency.json"

@@ -41,6 +41,7 @@ def test_the_default_demo_walks_and_says_so(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["humanoid_rl_demo.png", "result.json"]
 
 
+@pytest.mark.slow
 def test_lock_step_gives_the_same_run_twice(tmp_path: Path) -> None:
     results = []
     for name in ("a.json", "b.json"):

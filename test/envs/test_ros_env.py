@@ -188,6 +188,7 @@ def test_a_started_simulator_ends_with_who_started_it(tmp_path: Path) -> None:
     assert not simulator.exists()
 
 
+@pytest.mark.slow
 def test_a_simulator_that_cannot_be_stepped_says_what_it_needs(
     simulators: Callable[..., subprocess.Popen[bytes]], refuses: Refuses
 ) -> None:

@@ -184,7 +184,7 @@ def test_lockstep_is_the_same_in_new_processes(tmp_path: Path) -> None:
 
 
 def test_in_lockstep_the_monitor_outlives_the_policy_and_the_bridge_the_monitor(graph: Graph, tmp_path: Path) -> None:
-    it = Running(graph, tmp_path, "lockstep", watchdog=5.0, lockstep_timeout=6.0)
+    it = Running(graph, tmp_path, "lockstep", watchdog=3.0, lockstep_timeout=3.5)
     it.passes(20 * PERIOD)
     it.policy.kill()
     graph.until(lambda: it.commands[-1].header.frame_id != "ACTIVE", "damping", AFTER_KILL)
