@@ -170,10 +170,14 @@ class _Run:
             raise HumanoidError(self.ended)
 
     def _start(self) -> None:
+        set_up_at = START_TIMEOUT_S / 4.0  # the monitor arms itself once; where that came to nothing, it is asked to
         with self._console.status("starting"):
             while self._observer.safety.get("state") not in PASSING_NAMES:
                 self._observer.spin(0.1)
                 self._processes.check()
+                if self._now > set_up_at and self._observer.safety:
+                    self._observer.set_up()
+                    set_up_at += START_TIMEOUT_S / 4.0
                 if self._now > START_TIMEOUT_S:
                     safety = self._observer.safety
                     why = f"{safety.get('state')}: {safety.get('reason')}" if safety else "not heard"
