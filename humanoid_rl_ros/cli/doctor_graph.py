@@ -213,7 +213,7 @@ def _conflicts(speaking: Iterable[Any], listening: Iterable[Any]) -> Iterable[Co
     for publisher in speaking:
         for subscription in listening:
             result, why = qos_check_compatible(publisher.qos_profile, subscription.qos_profile)
-            if result is QoSCompatibility.ERROR:
+            if result == QoSCompatibility.ERROR:
                 causes = [cause.removeprefix("ERROR: ").strip() for cause in why.split(";") if "ERROR: " in cause]
                 speaker, listener = (_full(end.node_name, end.node_namespace) for end in (publisher, subscription))
                 yield Conflict(speaker, listener, "; ".join(causes).lower())

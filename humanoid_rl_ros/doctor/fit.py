@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import RobotSpec
-from humanoid_rl_ros.doctor.findings import ERROR, Finding, error, ok
+from humanoid_rl_ros.doctor.findings import ERROR, WARNING, Finding, error, ok
 from humanoid_rl_ros.doctor.streams import Expected
 from humanoid_rl_ros.policies.bundle import ESTIMATOR, PolicyBundle
 from humanoid_rl_ros.policies.contract import check_contract
@@ -80,8 +80,10 @@ def judge_fit(robot: str, policy: str, limits: str) -> Fit:
 
 def _contract(bundle: PolicyBundle, robot: RobotSpec) -> list[Finding]:
     differing = check_contract(bundle, robot, base_velocity=ESTIMATOR if robot.base_velocity_topic else "")
-    todo = f"humanoid_rl policy check {bundle.folder} says all of it"
-    name = "policy.contract"
-    if not differing:
-        return [ok(name, f"'{bundle.name}' fits robot '{robot.name}'")]
-    return [Finding(name, line.level, line.text, todo if line.level == ERROR else "") for line in differing]
+    todo = f"all of it: humanoid_rl policy check {bundle.folder}"
+    findings = []
+    for level in (ERROR, WARNING):
+        lines = [line.text for line in differing if line.level == level]
+        more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
+        findings += [Finding("policy.contract", level, lines[0] + more, todo)] if lines else []
+    return findings or [ok("policy.contract", f"'{bundle.name}' fits robot '{robot.name}'")]

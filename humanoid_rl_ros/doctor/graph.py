@@ -130,9 +130,9 @@ def _publishers(graph: GraphFacts, facts: TopicFacts) -> Iterable[Finding]:
         elif facts.topic is topics.VELOCITY_COMMAND:
             yield note(label, f"nobody publishes {facts.name}: the robot stands or marches in place")
         elif facts.topic is topics.CLOCK:
-            followers = ", ".join(endpoint.node for endpoint in facts.subscriptions)
+            followers = _names(endpoint.node for endpoint in facts.subscriptions)
             todo = "start the simulation, or the nodes with use_sim_time:=false"
-            yield error(label, f"nobody publishes the simulated time that {followers} follow", todo)
+            yield error(label, f"nobody publishes the simulated time followed by {followers}", todo)
     elif len(speaking) > 1:
         make = warning if facts.topic is topics.VELOCITY_COMMAND else error
         yield make(label, f"{len(speaking)} publishers of {facts.name}: {_names(speaking)}", _one_of(facts))

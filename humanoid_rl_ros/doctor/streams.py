@@ -16,7 +16,7 @@ from humanoid_rl_ros.interfaces.cdr import read_stamp
 FEWEST = 10
 """Messages from which on a rate is one."""
 SLOW_SHARE = 0.8
-"""Of the rate at which the PD law was trained."""
+"""Of a rate that is wanted: what is less is too little."""
 SLOWEST_HZ = 100.0
 """Joint states below this rate have not been seen to hold a humanoid up."""
 LATE_SHARE = 0.5
@@ -97,8 +97,10 @@ def rate_of(stream: Stream) -> float:
 
 
 def _stamped_rate(stream: Stream) -> float:
-    """The same of their own time; 0: the stamps do not say."""
+    """The same of their own time; 0: the stamps do not say, or go back."""
     steps = np.diff(stream.stamps_ns) if stream.stamps_ns is not None else np.zeros(0)
+    if np.any(steps < 0):
+        return 0.0
     steps = steps[steps > 0]
     return 1e9 / float(np.median(steps)) if steps.size >= FEWEST // 2 else 0.0
 
@@ -111,7 +113,7 @@ def _rate(label: str, stream: Stream, expected: Expected) -> Iterable[Finding]:
     if stamped and abs(mean - stamped) > APART * stamped:
         text += f" by its stamps, {mean:.1f} Hz arrived"
     wanted = expected.wanted_rate
-    if expected.least_rate and rate < expected.least_rate:
+    if expected.least_rate and rate < SLOW_SHARE * expected.least_rate:
         yield error(f"{label}.rate", text, f"at least {expected.least_rate:g} Hz: the policy answers nothing faster")
     elif expected.flood_rate and rate > expected.flood_rate:
         todo = f"the monitor calls more than {expected.flood_rate:g} Hz a flood: flood_rate, or parameter state_rate"
