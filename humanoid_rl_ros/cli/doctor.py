@@ -84,7 +84,7 @@ def _machine(environment: Mapping[str, str]) -> list[Finding]:
     return [
         *judge_installation(installation),
         *judge_machine(read_machine(folders)),
-        *judge_network(environment, distribution(installation)),
+        *judge_network(environment, distribution(installation), wheels=installation.wheels),
     ]
 
 

@@ -11,14 +11,15 @@ LAST_DOMAIN = 101
 RANGES = ("OFF", "LOCALHOST", "SUBNET", "SYSTEM_DEFAULT")
 
 
-def judge_network(environment: Mapping[str, str], distribution: str) -> list[Finding]:
+def judge_network(environment: Mapping[str, str], distribution: str, *, wheels: bool = False) -> list[Finding]:
     """Domain, discovery and security as the environment says them.
 
     Args:
         environment: variables by name, as the user has set them.
         distribution: of ROS; empty: not known.
+        wheels: whether it is the one of the wheels on PyPI.
     """
-    return [*_domain(environment), *_discovery(environment, distribution), *_security(environment)]
+    return [*_domain(environment), *_discovery(environment, distribution), *_security(environment, wheels=wheels)]
 
 
 def _domain(environment: Mapping[str, str]) -> Iterable[Finding]:
@@ -65,11 +66,14 @@ def _discovery(environment: Mapping[str, str], distribution: str) -> Iterable[Fi
         yield note("network.peers", f"beside the range, found and heard: {peers}")
 
 
-def _security(environment: Mapping[str, str]) -> Iterable[Finding]:
+def _security(environment: Mapping[str, str], *, wheels: bool) -> Iterable[Finding]:
     name = "network.security"
     if environment.get("ROS_SECURITY_ENABLE", "").lower() != "true":
         found = "off: whoever finds the graph may command the robot"
         yield note(name, found, "SROS2, where the network is shared: docs/security.md")
+    elif wheels:
+        found = "on, and the middleware of the wheels is built without it: no node with a key starts"
+        yield error(name, found, "ROS from its packages (apt), or unset ROS_SECURITY_ENABLE")
     elif environment.get("ROS_SECURITY_STRATEGY", "") != "Enforce":
         found = "on, but a program without a key speaks all the same"
         yield warning(name, found, "set ROS_SECURITY_STRATEGY=Enforce")

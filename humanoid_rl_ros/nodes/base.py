@@ -293,7 +293,12 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
     try:
         try:
             node = make()
-        except (HumanoidError, ValueError, ParameterException) as error:
+        except (
+            HumanoidError,
+            ValueError,
+            ParameterException,
+            RuntimeError,
+        ) as error:  # the last: a key that is missing
             get_logger("humanoid_rl_ros").error(f"cannot start: {' '.join(str(error).split())}")
             return 1
         executor.add_node(node)

@@ -268,7 +268,7 @@ def record(
         overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
         try:
             node = RecorderNode(namespace=namespace or None, parameter_overrides=overrides)
-        except (ValueError, ParameterException) as error:
+        except (ValueError, ParameterException, RuntimeError) as error:  # the last: a key that is missing
             raise BagError(f"cannot start: {' '.join(str(error).split())}") from None
         executor.add_node(node)
         try:
