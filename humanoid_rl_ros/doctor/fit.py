@@ -82,8 +82,8 @@ def _contract(bundle: PolicyBundle, robot: RobotSpec) -> list[Finding]:
     differing = check_contract(bundle, robot, base_velocity=ESTIMATOR if robot.base_velocity_topic else "")
     todo = f"all of it: humanoid_rl policy check {bundle.folder}"
     findings = []
-    for level in (ERROR, WARNING):
+    for level, name in ((ERROR, "policy.contract"), (WARNING, "policy.differences")):
         lines = [line.text for line in differing if line.level == level]
         more = f" (and {len(lines) - 1} more)" if len(lines) > 1 else ""
-        findings += [Finding("policy.contract", level, lines[0] + more, todo)] if lines else []
+        findings += [Finding(name, level, lines[0] + more, todo)] if lines else []
     return findings or [ok("policy.contract", f"'{bundle.name}' fits robot '{robot.name}'")]

@@ -98,14 +98,13 @@ def _topic(graph: GraphFacts, facts: TopicFacts) -> Iterable[Finding]:
     yield from _publishers(graph, facts)
     yield from _types(facts)
     label = f"graph.{_key(facts)}.qos"
-    for conflict in facts.conflicts:
-        found = f"{conflict.subscription} does not hear {conflict.publisher}: {conflict.why}"
-        offered = "reliable" if facts.topic.reliable else "best effort"
-        todo = (
-            f"{facts.name} is {offered}{', transient local' if facts.topic.latched else ''} here: change the other end"
+    if facts.conflicts:
+        deaf = "; ".join(f"{one.subscription} does not hear {one.publisher}: {one.why}" for one in facts.conflicts)
+        offered = ("reliable" if facts.topic.reliable else "best effort") + (
+            ", transient local" if facts.topic.latched else ""
         )
-        yield error(label, found, todo)
-    if not facts.conflicts and facts.publishers and facts.subscriptions:
+        yield error(label, deaf, f"change the quality of service at one end; here {facts.name} is {offered}")
+    elif facts.publishers and facts.subscriptions:
         yield ok(label, "all who listen hear all who speak")
 
 
