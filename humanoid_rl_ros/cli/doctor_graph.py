@@ -35,6 +35,8 @@ from humanoid_rl_ros.nodes.recorder_topics import message_class
 NAME = "humanoid_rl_doctor"
 DISCOVERY_S = 1.0
 ANSWER_S = 1.0
+TURN_S = 0.01
+"""Time after which an executor without work returns: what is longer is time that we were not given."""
 LISTENED = (topics.JOINT_STATES, topics.IMU, topics.POLICY_EFFORT, topics.JOINT_COMMAND, topics.VELOCITY_COMMAND)
 UNKNOWN = "_NODE_"
 """Begins the names of endpoints whose node has not been heard of yet."""
@@ -93,12 +95,17 @@ class _Listener:
         self._heard: dict[str, list[Heard]] = {topic.name: [] for topic in LISTENED}
         self._simulated_ns: int | None = None
         self._diagnoses: dict[str, Diagnosis] = {}
+        self._stalled = 0.0
 
     def spin(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
         """Take in messages for so long, or until something holds."""
         until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0.0 and not done():
-            self._executor.spin_once(timeout_sec=min(left, 0.1))
+        before = time.monotonic()
+        while (left := until - before) > 0.0 and not done():
+            self._executor.spin_once(timeout_sec=min(left, TURN_S))
+            now = time.monotonic()
+            self._stalled = max(self._stalled, now - before - TURN_S)
+            before = now
 
     def close(self) -> None:
         """Leave the graph."""
@@ -119,6 +126,7 @@ class _Listener:
                 except Exception as error:  # a type that is not installed here: judged as wrong
                     self.node.get_logger().debug(f"{name}: {error}")
         create(Clock, self._clock(), self._on_clock, one)
+        self._stalled = 0.0
         # Several nodes speak there at one moment.
         several = QoSProfile(depth=topics.DIAGNOSTICS.depth, reliability=ReliabilityPolicy.BEST_EFFORT)
         create(DiagnosticArray, topics.DIAGNOSTICS.name, self._on_diagnostics, several)
@@ -148,6 +156,7 @@ class _Listener:
 
     def facts(self, seconds: float) -> GraphFacts:
         """Everything that was seen and heard."""
+        stalled = self._stalled
         found = self.node.get_node_names_and_namespaces()
         nodes = tuple(sorted(_full(name, space) for name, space in found if not name.startswith("_") and name != NAME))
         names = {name for name, _ in self.node.get_topic_names_and_types()}
@@ -160,6 +169,7 @@ class _Listener:
             namespace=self._namespace,
             domain=int(self.node.context.get_domain_id()),
             seconds=seconds,
+            stalled=stalled,
             nodes=nodes,
             topics={topic.name: self._topic(topic) for topic in table},
             services=services,

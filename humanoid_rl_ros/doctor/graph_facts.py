@@ -97,6 +97,7 @@ class GraphFacts:
         namespace: that was looked at, such as ``/robot``; empty for none.
         domain: of ROS.
         seconds: it was listened to [s].
+        stalled: longest time in which whoever listened was not given the processor [s].
         nodes: with their namespaces, as often as each is there.
         topics: by their names in the table.
         services: names in the graph.
@@ -110,6 +111,7 @@ class GraphFacts:
     namespace: str
     domain: int
     seconds: float
+    stalled: float = 0.0
     nodes: tuple[str, ...] = ()
     topics: Mapping[str, TopicFacts] = field(default_factory=dict)
     services: frozenset[str] = frozenset()

@@ -35,10 +35,12 @@ def heard(
     )
 
 
-def judged(messages: tuple[Heard, ...], expected: Expected = STATES) -> dict[str, tuple[str, str]]:
+def judged(
+    messages: tuple[Heard, ...], expected: Expected = STATES, stalled: float = 0.0
+) -> dict[str, tuple[str, str]]:
     """Level and text by name."""
     facts = TopicFacts(topics.IMU, "/imu/data", (Endpoint("/driver", topics.IMU.type_name),), heard=messages)
-    findings = judge_stream(facts, expected, 2.0)
+    findings = judge_stream(facts, expected, 2.0, stalled=stalled)
     return {f.name.removeprefix("graph.imu.data."): (f.level, f.found) for f in findings}
 
 
@@ -74,6 +76,11 @@ def test_a_gap_is_held_against_the_monitors_time_out(delay_ms: int, level: str) 
         level,
         f"periods p50 5.00, p99 5.00, max {delay_ms + 5:.2f} ms",
     )
+
+
+@pytest.mark.parametrize(("stalled", "level"), [(0.03, "error"), (0.11, "note")])
+def test_a_gap_in_which_the_doctor_itself_did_not_run_is_nobodys(stalled: float, level: str) -> None:
+    assert judged(heard(late=(100, 120)), stalled=stalled)["jitter"][0] == level
 
 
 def test_what_was_lost_on_the_way_to_us_does_not_make_the_sensor_slow() -> None:
