@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
-from humanoid_rl_ros.cli.processes import FIRST_PORT, PORTS
+from humanoid_rl_ros.cli.processes import FIRST_PORT, PORTS, domains_to_take
 from humanoid_rl_ros.interfaces.discovery import discovery_additions
+from humanoid_rl_ros.resources import share_folder
 
 LOCAL = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
 
@@ -43,12 +45,39 @@ def test_a_node_started_by_hand_is_found_on_this_machine_alone(
         process = graph.process(module, **({"output": tmp_path / "bag"} if module == "recorder_node" else {}))
         name = module.removesuffix("_node")
         graph.until(lambda: name in graph.tester.get_node_names(), name, 20.0)
-        assert FIRST_PORT + PORTS * graph.domain not in _bound_ports()
+        # The domain's first port is the one that everybody on the network can call.
+        assert FIRST_PORT + PORTS * graph.domain not in [port for _, port in _bound()]
         process.interrupt()
         assert process.ended(10.0) == 0
 
 
-def _bound_ports() -> set[int]:
-    """Of UDP, on this machine. A domain's first is the one that everybody on the network can call; it stays free."""
-    lines = Path("/proc/net/udp").read_text().splitlines()[1:]
-    return {int(line.split()[1].rsplit(":", 1)[1], 16) for line in lines}
+@pytest.mark.ros
+def test_with_the_loopback_profile_nothing_on_the_network_can_send_to_a_node(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    utilities = pytest.importorskip("rclpy.utilities")
+    if utilities.get_rmw_implementation_identifier() != "rmw_fastrtps_cpp":
+        pytest.skip("the profile is Fast DDS's")
+    from ros_graph import NodeProcess
+
+    share = share_folder()
+    files = (share / "security/loopback.xml", share / "resource/security/loopback.xml")
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", str(next(file for file in files if file.is_file())))
+    domain = domains_to_take()[0]
+    process = NodeProcess("safety_monitor_node", [], domain, tmp_path / "log")
+    until = time.monotonic() + 20.0
+    while "waiting for its lifecycle" not in process.output and time.monotonic() < until:
+        time.sleep(0.05)
+    ports = range(FIRST_PORT + PORTS * domain, FIRST_PORT + PORTS * (domain + 1))
+    bound = {address for address, port in _bound() if port in ports}
+    process.kill()
+    assert bound == {LOOPBACK}, process.output
+
+
+LOOPBACK = "0100007F"
+
+
+def _bound() -> list[tuple[str, int]]:
+    """Addresses and ports of UDP that somebody on this machine is bound to."""
+    ends = [line.split()[1].split(":") for line in Path("/proc/net/udp").read_text().splitlines()[1:]]
+    return [(address, int(port, 16)) for address, port in ends]
