@@ -121,7 +121,7 @@ def _streams(graph: GraphFacts, fit: Fit) -> list[Finding]:
         expected = fit.expected_efforts() if topic is topics.POLICY_EFFORT else expected
         kinds = {endpoint.type_name for endpoint in facts.publishers}
         stamped = not kinds & {"std_msgs/msg/Float64MultiArray", "geometry_msgs/msg/Twist"}
-        findings += judge_stream(facts, expected, graph.seconds, stalled=graph.stalled, stamped=stamped)
+        findings += judge_stream(facts, expected, stalled=graph.stalled, stamped=stamped)
     findings += judge_joint_states(graph.topics[topics.JOINT_STATES.name].heard, fit.robot)
     return [*findings, *judge_imu(graph.topics[topics.IMU.name].heard)]
 

@@ -33,7 +33,9 @@ from humanoid_rl_ros.nodes.graph import REMAPPINGS
 from humanoid_rl_ros.nodes.recorder_topics import message_class
 
 NAME = "humanoid_rl_doctor"
-DISCOVERY_S = 1.0
+DISCOVERY_S, LONGEST_DISCOVERY_S = 2.5, 5.0
+"""Time in which DDS mostly finds all who are there (1.9 s was seen), and the longest while it still finds some."""
+AGAIN_S = 0.5
 ANSWER_S = 1.0
 TURN_S = 0.01
 """Time after which an executor without work returns: what is longer is time that we were not given."""
@@ -64,9 +66,11 @@ def listen(namespace: str, seconds: float) -> GraphFacts:
         rclpy.try_shutdown()
         raise GraphListenError(f"ROS does not start: {' '.join(str(error).split())}") from None
     try:
-        listener.spin(DISCOVERY_S)
-        listener.listen()
-        listener.spin(seconds)
+        listener.find()
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0.0:
+            listener.listen()  # to those, too, who are found later
+            listener.spin(min(left, AGAIN_S))
         return listener.facts(seconds)
     except ExternalShutdownException:
         raise KeyboardInterrupt from None
@@ -96,6 +100,7 @@ class _Listener:
         self._simulated_ns: int | None = None
         self._diagnoses: dict[str, Diagnosis] = {}
         self._stalled = 0.0
+        self._listening: dict[tuple[str, str], float] = {}
 
     def spin(self, seconds: float, done: Callable[[], bool] = lambda: False) -> None:
         """Take in messages for so long, or until something holds."""
@@ -114,6 +119,25 @@ class _Listener:
         self._executor.shutdown()
         rclpy.try_shutdown()
 
+    def find(self) -> None:
+        """Wait until nobody new has been found for a while; on a busy machine that takes longer."""
+        until, before = time.monotonic() + LONGEST_DISCOVERY_S, -1
+        self.spin(DISCOVERY_S - AGAIN_S)
+        while time.monotonic() < until and (found := self._found()) != before:
+            before = found
+            self.spin(AGAIN_S)
+        one = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.node.create_subscription(Clock, self._clock(), self._on_clock, one)
+        # Several nodes speak there at one moment.
+        several = QoSProfile(depth=topics.DIAGNOSTICS.depth, reliability=ReliabilityPolicy.BEST_EFFORT)
+        self.node.create_subscription(DiagnosticArray, topics.DIAGNOSTICS.name, self._on_diagnostics, several)
+        self._stalled = 0.0
+
+    def _found(self) -> int:
+        """Nodes and publishers that are known of."""
+        names = [name for name, _ in self.node.get_topic_names_and_types()]
+        return sum(int(self.node.count_publishers(name)) for name in names) + len(self.node.get_node_names())
+
     def listen(self) -> None:
         """Subscribe to what is published, in the type that it has."""
         one = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -121,15 +145,13 @@ class _Listener:
         for topic in LISTENED:
             name = self._name(topic)
             for type_name in {end.type_name for end in self._ends(self.node.get_publishers_info_by_topic(name))}:
+                if (name, type_name) in self._listening:
+                    continue
+                self._listening[name, type_name] = time.monotonic()
                 try:
                     create(message_class(type_name), name, partial(self._on_message, topic.name), one, raw=True)
                 except Exception as error:  # a type that is not installed here: judged as wrong
                     self.node.get_logger().debug(f"{name}: {error}")
-        create(Clock, self._clock(), self._on_clock, one)
-        self._stalled = 0.0
-        # Several nodes speak there at one moment.
-        several = QoSProfile(depth=topics.DIAGNOSTICS.depth, reliability=ReliabilityPolicy.BEST_EFFORT)
-        create(DiagnosticArray, topics.DIAGNOSTICS.name, self._on_diagnostics, several)
 
     def _name(self, topic: Topic) -> str:
         if topic is topics.CLOCK:
@@ -181,7 +203,7 @@ class _Listener:
         )
 
     def _topic(self, topic: Topic) -> TopicFacts:
-        name = self._name(topic)
+        name, now = self._name(topic), time.monotonic()
         speaking = _others(self.node.get_publishers_info_by_topic(name))
         listening = _others(self.node.get_subscriptions_info_by_topic(name))
         return TopicFacts(
@@ -191,6 +213,7 @@ class _Listener:
             tuple(self._ends(listening)),
             tuple(_conflicts(speaking, listening)),
             tuple(self._heard.get(topic.name, ())),
+            max((now - since for (listened, _), since in self._listening.items() if listened == name), default=0.0),
         )
 
     @staticmethod

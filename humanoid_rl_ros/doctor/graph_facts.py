@@ -63,6 +63,7 @@ class TopicFacts:
         publishers, subscriptions: who speaks and who listens, the examiner left out.
         conflicts: who cannot hear whom.
         heard: messages in the order of arrival, where it was listened to.
+        listened: for how long [s]; 0: no publisher was found in time.
     """
 
     topic: Topic
@@ -71,6 +72,7 @@ class TopicFacts:
     subscriptions: tuple[Endpoint, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     heard: tuple[Heard, ...] = ()
+    listened: float = 0.0
 
 
 @dataclass(frozen=True)

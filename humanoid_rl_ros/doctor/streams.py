@@ -13,6 +13,8 @@ from humanoid_rl_ros.doctor.findings import Finding, error, note, ok, warning
 from humanoid_rl_ros.doctor.graph_facts import Heard, Stream, TopicFacts
 from humanoid_rl_ros.interfaces.cdr import read_stamp
 
+SHORTEST_S = 0.5
+"""Time in which whoever speaks at all has spoken."""
 FEWEST = 10
 """Messages from which on a rate is one."""
 SLOW_SHARE = 0.8
@@ -70,15 +72,12 @@ def stream_of(heard: Sequence[Heard], *, stamped: bool = True) -> Stream:
     return Stream(periods, np.array(stamps, dtype=np.int64), np.array(arrivals, dtype=np.int64), unreadable)
 
 
-def judge_stream(
-    facts: TopicFacts, expected: Expected, seconds: float, *, stalled: float = 0.0, stamped: bool = True
-) -> list[Finding]:
+def judge_stream(facts: TopicFacts, expected: Expected, *, stalled: float = 0.0, stamped: bool = True) -> list[Finding]:
     """Rate, jitter and stamps of one topic that has a publisher.
 
     Args:
         facts: what was heard.
         expected: what it is held against.
-        seconds: it was listened to [s].
         stalled: longest time in which whoever listened was not given the processor [s].
         stamped: whether its messages begin with a header.
     """
@@ -86,7 +85,9 @@ def judge_stream(
     if not facts.publishers or (facts.conflicts and not facts.heard):
         return []
     if len(facts.heard) < FEWEST:
-        found = f"{len(facts.heard)} messages in {seconds:g} s"
+        found = f"{len(facts.heard)} messages in {facts.listened:.1f} s"
+        if facts.listened < SHORTEST_S:
+            return [note(f"{label}.rate", f"{found}: its publisher was found late", "again, and longer: --seconds 10")]
         todo = "the publisher is there and says nothing: is it active, or does it wait for something?"
         return [error(f"{label}.rate", found, todo) if expected.timeout else note(f"{label}.rate", found)]
     stream = stream_of(facts.heard, stamped=stamped)

@@ -36,11 +36,13 @@ def heard(
 
 
 def judged(
-    messages: tuple[Heard, ...], expected: Expected = STATES, stalled: float = 0.0
+    messages: tuple[Heard, ...], expected: Expected = STATES, stalled: float = 0.0, listened: float = 2.0
 ) -> dict[str, tuple[str, str]]:
     """Level and text by name."""
-    facts = TopicFacts(topics.IMU, "/imu/data", (Endpoint("/driver", topics.IMU.type_name),), heard=messages)
-    findings = judge_stream(facts, expected, 2.0, stalled=stalled)
+    facts = TopicFacts(
+        topics.IMU, "/imu/data", (Endpoint("/driver", topics.IMU.type_name),), heard=messages, listened=listened
+    )
+    findings = judge_stream(facts, expected, stalled=stalled)
     return {f.name.removeprefix("graph.imu.data."): (f.level, f.found) for f in findings}
 
 
@@ -114,5 +116,6 @@ def test_simulated_stamps_are_held_against_simulated_time() -> None:
 
 
 def test_a_publisher_that_says_nothing_is_an_error_where_the_monitor_waits_for_it() -> None:
-    assert judged(heard(3))["rate"] == ("error", "3 messages in 2 s")
+    assert judged(heard(3))["rate"] == ("error", "3 messages in 2.0 s")
     assert judged(heard(3), Expected())["rate"][0] == "note"
+    assert judged(heard(3), listened=0.1)["rate"] == ("note", "3 messages in 0.1 s: its publisher was found late")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import os
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterable
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from humanoid_rl_ros.cli.processes import node_environment
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.resources import share_folder
 
@@ -29,8 +29,8 @@ def policy_file() -> Path:
     return next(f for f in (share / "security/policy.xml", share / "resource/security/policy.xml") if f.is_file())
 
 
-def rights() -> dict[str, Rights]:
-    """Of every enclave, as SROS2 reads them in the namespace that the file gives."""
+def rights(namespace: str = "") -> dict[str, Rights]:
+    """Of every enclave, as SROS2 reads them, with the namespace put into the file as docs/security.md has it."""
     found: dict[str, Rights] = {}
     for enclave in ET.parse(policy_file()).getroot().iter("enclave"):
         path = enclave.attrib["path"]
@@ -42,17 +42,18 @@ def rights() -> dict[str, Rights]:
             "request": set(),
         }
         for profile in enclave.iter("profile"):
+            assert profile.attrib["ns"] == "/"
             for group in profile:
                 for right in set(group.attrib):
                     assert group.attrib[right] == "ALLOW"
-                    mine[right] |= {_resolved(item.text or "", profile.attrib["node"]) for item in group}
+                    mine[right] |= {_resolved(item.text or "", namespace, profile.attrib["node"]) for item in group}
     return found
 
 
-def _resolved(name: str, node: str) -> str:
+def _resolved(name: str, namespace: str, node: str) -> str:
     if name.startswith("/"):
         return name
-    return f"/{node}{name[1:]}" if name.startswith("~") else f"/{name}"
+    return f"{namespace}/{node}{name[1:]}" if name.startswith("~") else f"{namespace}/{name}"
 
 
 def test_the_file_has_the_form_that_sros2_reads() -> None:
@@ -100,11 +101,27 @@ def test_who_is_not_ours_is_allowed_nothing_that_nobody_answers() -> None:
 
 
 @pytest.mark.ros
+def test_the_doctor_may_hear_what_it_listens_to() -> None:
+    """That it says nothing is looked at where it runs."""
+    pytest.importorskip("rclpy")
+    from humanoid_rl_ros.cli.doctor_graph import LISTENED
+
+    nodes = ("policy_node", "safety_monitor", "simulation_bridge")
+    assert rights()["doctor"] == {
+        "publish": {"/parameter_events"},
+        "subscribe": {"/clock", "/diagnostics", *(f"/{topic.name}" for topic in LISTENED)},
+        "reply": set(),
+        "request": {f"/{node}/get_state" for node in nodes},
+    }
+
+
+@pytest.mark.ros
 def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")
     pytest.importorskip("onnxruntime")
     pytest.importorskip("mcap")
+    from rclpy._rclpy_pybind11 import NodeNameNonExistentError
     from ros_graph import OK, Graph, open_graph
 
     from humanoid_rl_ros.bags.playing import MEASURED, PlayedTopic, Selection
@@ -114,7 +131,9 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
     from humanoid_rl_ros.nodes.safety_monitor_node import SafetyMonitorNode
     from humanoid_rl_ros.nodes.simulation_bridge_node import SimulationBridgeNode
 
-    def done_by(graph: Graph, node: str) -> Rights:
+    space = f"/robot_{os.getpid()}"  # nobody else's, whoever is in the domain
+
+    def done_by(graph: Graph, node: str, namespace: str) -> Rights:
         ask = graph.tester
         ways = {
             "publish": ask.get_publisher_names_and_types_by_node,
@@ -122,7 +141,7 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
             "reply": ask.get_service_names_and_types_by_node,
             "request": ask.get_client_names_and_types_by_node,
         }
-        return {right: {name for name, _ in way(node, "/")} for right, way in ways.items()}
+        return {right: {name for name, _ in way(node, namespace)} for right, way in ways.items()}
 
     with open_graph(tmp_path) as graph:
         shared = {"robot": "reference", "use_sim_time": True}
@@ -132,43 +151,44 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
             (PolicyNode, {"policy": "walk", "base_velocity_topic": topics.SIMULATED_VELOCITY.name}),
         ]
         for kind, parameters in made:  # everything is there once they are configured
-            assert graph.node(kind, **shared, **parameters).trigger_configure() == OK
+            node = graph.node(kind, arguments=["--ros-args", "-r", f"__ns:={space}"], **shared, **parameters)
+            assert node.trigger_configure() == OK
         player = graph.node(PlayerNode, arm=True)
-        played = [PlayedTopic(f"/{t.name}", t.type_name, 1, t.reliable, t.latched, t.depth) for t in MEASURED]
-        player.offer(Selection("", tuple(played), "/clock", False, (), ()))
-        recorder = graph.process("recorder_node", output=tmp_path / "bag", flight=5.0)
-        doctor = subprocess.Popen(
-            [sys.executable, "-m", "humanoid_rl_ros", "doctor", "--seconds", "1"],
-            env=node_environment() | {"ROS_DOMAIN_ID": str(graph.domain)},
-            stdout=subprocess.DEVNULL,
-        )
-        names = {"doctor": "humanoid_rl_doctor", "player": "bag_player"}
-        ours = ("policy_node", "safety_monitor", "simulation_bridge", "player", "recorder", "doctor")
+        played = [PlayedTopic(f"{space}/{t.name}", t.type_name, 1, t.reliable, t.latched, t.depth) for t in MEASURED]
+        player.offer(Selection(space, tuple(played), "/clock", False, (), ()))
+        recorder = graph.process("recorder_node", "-r", f"__ns:={space}", output=tmp_path / "bag", flight=5.0)
+        outside = {"player": "bag_player"}
+        ours = ("policy_node", "safety_monitor", "simulation_bridge", "player", "recorder")
         seen: dict[str, Rights] = {enclave: {} for enclave in ours}
 
         def look() -> None:
+            present = graph.tester.get_node_names_and_namespaces()
             for enclave in ours:
-                name = names.get(enclave, enclave)
-                if name in graph.tester.get_node_names():
-                    for right, done in done_by(graph, name).items():
+                name, namespace = outside.get(enclave, enclave), "/" if enclave in outside else space
+                if (name, namespace) not in present:
+                    continue
+                with suppress(NodeNameNonExistentError):  # it has gone meanwhile
+                    for right, done in done_by(graph, name, namespace).items():
                         seen[enclave][right] = seen[enclave].get(right, set()) | done
+            time.sleep(0.05)
 
         def records() -> bool:
-            return "/joint_states" in seen["recorder"].get("subscribe", ())
+            return f"{space}/joint_states" in seen["recorder"].get("subscribe", ())
 
-        graph.until(lambda: doctor.poll() is not None and records(), "doctor and recorder", 60.0, pump=look)
+        graph.until(records, "the recorder", 60.0, pump=look)
         recorder.interrupt()
 
-    allowed = rights()
+    allowed = rights(space)
+    following = {f"{space}/{name}" for name in ("clock", "tf", "tf_static")}  # where the launch files put them
     # What it may hear is what it would: not all of it is said here.
-    seen["recorder"]["subscribe"] |= set(wanted_topics(""))
+    seen["recorder"]["subscribe"] |= set(wanted_topics(space))
     for enclave in ours:
         for right in allowed[enclave]:
             may, does = allowed[enclave][right], seen[enclave][right]
             if find_spec("tf2_msgs") is None or enclave == "player":
                 may, does = may - TF, does - TF
             assert not _unmatched(does, may), f"{enclave} may not {right} {_unmatched(does, may)}, and does"
-            spare = {name for name in may if not any(fnmatchcase(one, name) for one in does)}
+            spare = {name for name in may if not any(fnmatchcase(one, name) for one in does)} - following
             assert not spare, f"{enclave} may {right} {spare}, and does not"
 
 
