@@ -53,7 +53,7 @@ def listen(namespace: str, seconds: float) -> GraphFacts:
 
     Args:
         namespace: of the robot; empty for none.
-        seconds: to listen, beside one or two for finding and asking the nodes [s].
+        seconds: to listen, beside three to five for finding and asking the nodes [s].
 
     Raises:
         GraphListenError: ROS does not start.
