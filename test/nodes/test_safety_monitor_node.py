@@ -354,7 +354,7 @@ def test_who_is_there_before_it_is_armed_keeps_it_from_being_armed(rig: Callable
     it = rig(command_type="float64_multi_array")
     it.until_state("READY", it.alive)
     it.graph.stranger().create_publisher(kind, topics.JOINT_COMMAND.name, 1)
-    it.graph.until(lambda: it.robot.reason == "second_commander", "a reason", pump=it.alive)
+    it.graph.until(lambda: it.robot.reason == "second_commander", "a reason", 20.0, pump=it.alive)
     answer = it.robot.arm()
     assert (answer.success, answer.message) == (
         False,
