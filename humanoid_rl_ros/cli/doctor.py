@@ -62,7 +62,9 @@ def run_doctor(options: DoctorOptions, console: Console) -> bool:
     environment = {name: os.environ[name] for name in VARIABLES if name in os.environ}
     fit = judge_fit(options.robot, options.policy, options.limits)
     findings = [*_machine(environment), *fit.findings]
-    if options.seconds > 0.0:
+    if any(finding.name == "network.domain" for finding in errors(findings)):
+        findings.append(note("graph", "not looked at: there is no such domain"))
+    elif options.seconds > 0.0:
         console.print(f"listening for {options.seconds:g} s …", markup=False)
         findings += _graph(options, fit)
     console.print(_table(findings))

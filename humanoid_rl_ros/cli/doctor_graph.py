@@ -19,6 +19,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 from rclpy.utilities import get_rmw_implementation_identifier
+from rclpy.validate_namespace import validate_namespace
 from rosgraph_msgs.msg import Clock
 
 from humanoid_rl_ros.cli.processes import busy_domains
@@ -60,9 +61,10 @@ def listen(namespace: str, seconds: float) -> GraphFacts:
         KeyboardInterrupt: a signal came.
     """
     try:
+        validate_namespace(f"/{namespace.strip('/')}")
         rclpy.init(args=[])
         listener = _Listener(f"/{namespace.strip('/')}" if namespace.strip("/") else "")
-    except Exception as error:  # rclpy has a type of its own for a bad domain, a missing key, a middleware
+    except Exception as error:  # rclpy has a type of its own for a bad namespace, a missing key, a middleware
         rclpy.try_shutdown()
         raise GraphListenError(f"ROS does not start: {' '.join(str(error).split())}") from None
     try:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from humanoid_rl_ros.doctor.findings import Finding, error, note, ok, warning
 
+LARGEST_DOMAIN = 232
+"""Beyond, there are no ports."""
 LAST_DOMAIN = 101
 """Beyond, the ports of DDS meet those that Linux hands out by itself."""
 RANGES = ("OFF", "LOCALHOST", "SUBNET", "SYSTEM_DEFAULT")
@@ -24,7 +26,7 @@ def judge_network(environment: Mapping[str, str], distribution: str, *, wheels: 
 
 def _domain(environment: Mapping[str, str]) -> Iterable[Finding]:
     text = environment.get("ROS_DOMAIN_ID", "")
-    if text and not text.isdigit():
+    if text and (not text.isdigit() or int(text) > LARGEST_DOMAIN):
         yield error("network.domain", f"ROS_DOMAIN_ID is '{text}'", f"set a number from 0 to {LAST_DOMAIN}")
     elif text and int(text) > LAST_DOMAIN:
         todo = f"take one from 0 to {LAST_DOMAIN}: its ports are those that Linux hands out by itself"

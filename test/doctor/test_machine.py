@@ -79,7 +79,8 @@ def test_this_machine_can_be_read(tmp_path: Path) -> None:
     ("environment", "distribution", "name", "level"),
     [
         ({}, "kilted", "domain", "ok"),
-        ({"ROS_DOMAIN_ID": "300"}, "kilted", "domain", "warning"),
+        ({"ROS_DOMAIN_ID": "150"}, "kilted", "domain", "warning"),
+        ({"ROS_DOMAIN_ID": "300"}, "kilted", "domain", "error"),
         ({"ROS_DOMAIN_ID": "robot"}, "kilted", "domain", "error"),
         ({}, "kilted", "discovery", "note"),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}, "kilted", "discovery", "ok"),
