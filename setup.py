@@ -77,6 +77,7 @@ setup(
         (SHARE, ["package.xml"]),
         *tree("launch", f"{SHARE}/launch"),
         *tree("config", f"{SHARE}/config"),
+        *tree("resource/security", f"{SHARE}/security"),
         *tree(EXECUTABLES, f"lib/{NAME}"),
     ],
     zip_safe=False,

@@ -14,6 +14,7 @@ from tempfile import TemporaryFile
 from typing import IO, Any
 
 from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.interfaces.discovery import discovery_additions
 
 END_TIMEOUT_S = 3.0
 
@@ -25,7 +26,7 @@ class ProcessError(HumanoidError):
 def node_environment() -> dict[str, str]:
     """Environment for node processes: discovery stays on this machine, and Python finds this very package."""
     environment = dict(os.environ)
-    environment.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    environment.update(discovery_additions(environment))
     parent = str(Path(__file__).resolve().parents[1])
     inherited = environment.get("PYTHONPATH")
     environment["PYTHONPATH"] = parent if not inherited else os.pathsep.join([parent, inherited])

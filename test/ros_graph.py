@@ -95,6 +95,7 @@ class Graph:
         self._executor = SingleThreadedExecutor(context=self._context)
         self._nodes: list[Any] = []
         self._processes: list[NodeProcess] = []
+        self._strangers: list[Any] = []
         self.tester = rclpy.create_node("tester", context=self._context, use_global_arguments=False)
         self._add(self.tester)
 
@@ -127,6 +128,13 @@ class Graph:
         process = NodeProcess(module, [*arguments, *given], self.domain, output)
         self._processes.append(process)
         return process
+
+    def stranger(self, name: str = "stranger") -> Any:
+        """A node of a participant of its own, as in another process; it hears nothing."""
+        context = Context()
+        rclpy.init(context=context, domain_id=self.domain, args=[])
+        self._strangers.append(rclpy.create_node(name, context=context, use_global_arguments=False))
+        return self._strangers[-1]
 
     # Messages.
 
@@ -191,6 +199,9 @@ class Graph:
         for node in self._nodes:
             self._executor.remove_node(node)
             node.destroy_node()
+        for node in self._strangers:
+            node.destroy_node()
+            node.context.try_shutdown()
         self._executor.shutdown()
         self._context.try_shutdown()
 

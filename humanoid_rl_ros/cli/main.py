@@ -292,6 +292,24 @@ def onboard_command(
     write_onboard(options, console)
 
 
+@app.command()
+def doctor(
+    robot: Annotated[str, typer.Option(help="Robot whose joints the joint states should have.")] = "",
+    policy: Annotated[str, typer.Option(metavar="BUNDLE", help="Policy that should fit it, and its rates.")] = "",
+    limits: Annotated[str, typer.Option(metavar="FILE", help="Safety YAML instead of the shipped one.")] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the robot.")] = "",
+    seconds: Annotated[
+        float, typer.Option(min=0.0, max=60.0, help="Time to listen to the graph (s); 0: the machine only.")
+    ] = 3.0,
+    json_file: JsonFile = None,
+) -> None:
+    """Look at the machine and the running graph, say what to do about each finding; exit 0 if there is no error."""
+    from humanoid_rl_ros.cli.doctor import DoctorOptions, run_doctor
+
+    if not run_doctor(DoctorOptions(robot, policy, limits, namespace, seconds, json_file), console):
+        raise typer.Exit(1)
+
+
 @robot_app.command("describe")
 def robot_describe(
     model: Annotated[Path, typer.Argument(help="MJCF or URDF file.")],

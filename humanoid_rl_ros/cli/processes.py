@@ -8,6 +8,7 @@ import random
 from pathlib import Path
 from tempfile import gettempdir
 
+from humanoid_rl_ros.interfaces.discovery import keep_discovery_local
 from humanoid_rl_ros.node_processes import (
     NodeProcess,
     ProcessError,
@@ -41,7 +42,7 @@ def isolate() -> int:
     Returns:
         The domain.
     """
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    keep_discovery_local()
     if "ROS_DOMAIN_ID" not in os.environ:
         os.environ["ROS_DOMAIN_ID"] = str(_free_domain())
     return int(os.environ["ROS_DOMAIN_ID"])

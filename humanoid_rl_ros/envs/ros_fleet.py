@@ -16,6 +16,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import SimulatorError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.ros_robot import MUST_WAIT, RosRobot
+from humanoid_rl_ros.interfaces.discovery import keep_discovery_local
 from humanoid_rl_ros.interfaces.placement_messages import placement_request
 
 LOOK_S = 0.1
@@ -73,6 +74,7 @@ class RosFleet:
     ) -> None:
         self._period_ns, self._timeout, self._start_timeout = period_ns, timeout, start_timeout
         self._robot, self._owner = robot, owner
+        keep_discovery_local()
         self._context = Context()
         self._context.init(args=[])
         self._node = Node("ros_env", context=self._context, use_global_arguments=False, start_parameter_services=False)

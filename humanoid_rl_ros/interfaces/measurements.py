@@ -100,7 +100,9 @@ def imu_sample(message: RawImu) -> ImuSample:
     return ImuSample(message.stamp_ns, rotations.unit(values[:4]), values[4:7], values[7:])
 
 
-_IMU_ORDER = np.array([3, 0, 1, 2, 13, 14, 15, 25, 26, 27])
+WXYZ = [3, 0, 1, 2]
+"""Where the quaternion stands in the numbers of an IMU message."""
+_IMU_ORDER = np.array([*WXYZ, 13, 14, 15, 25, 26, 27])
 """Where wxyz, the rates and the acceleration stand in the numbers of an IMU message."""
 
 

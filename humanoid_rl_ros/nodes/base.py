@@ -13,14 +13,17 @@ from typing import Any
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rcl_interfaces.msg import SetParametersResult
 from rclpy.clock import Clock, ClockType
 from rclpy.exceptions import ParameterException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.logging import get_logger
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
 from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.interfaces.discovery import RANGE, keep_discovery_local
 from humanoid_rl_ros.interfaces.topics import DIAGNOSTICS, Topic
 from humanoid_rl_ros.nodes.machine import Claim, claim
 from humanoid_rl_ros.nodes.parameters import ControlParameters, declare, read
@@ -47,6 +50,9 @@ class ManagedNode(LifecycleNode):
         super().__init__(name, **options)
         self._parameters_type = parameters
         declare(self, parameters)
+        # Of the callbacks the newest is asked first: rclpy's own, which moves the node to the other clock, never hears
+        # of what is refused here.
+        self.add_on_set_parameters_callback(self._refuse_another_clock)
         self.running = False
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._entities: list[tuple[Callable[[Any], Any], Any]] = []
@@ -149,6 +155,14 @@ class ManagedNode(LifecycleNode):
     def on_error(self, state: LifecycleState) -> TransitionCallbackReturn:
         """After an exception in a transition: back to unconfigured."""
         return self._transition("recover", self._shut_down)
+
+    def _refuse_another_clock(self, changed: list[Parameter]) -> SetParametersResult:
+        """The node's clock is taken when it is configured; all other parameters are read-only, or say what they do."""
+        now = self.get_parameter_or("use_sim_time").value
+        if self._diagnostics is not None and any(p.name == "use_sim_time" and p.value != now for p in changed):
+            reason = "use_sim_time is read when the node is configured and stays until it is cleaned up"
+            return SetParametersResult(successful=False, reason=reason)
+        return SetParametersResult(successful=True)
 
     def _transition(self, name: str, action: Callable[[], None]) -> TransitionCallbackReturn:
         try:
@@ -268,6 +282,7 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
             signal.signal(number, lambda received, _frame: ended.append(received))
+    chosen_for_you = keep_discovery_local()
     try:
         rclpy.init(args=sys.argv if args is None else args, signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # a malformed argument or parameter file; rclpy has a type of its own for each
@@ -278,10 +293,17 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
     try:
         try:
             node = make()
-        except (HumanoidError, ValueError, ParameterException) as error:
+        except (
+            HumanoidError,
+            ValueError,
+            ParameterException,
+            RuntimeError,
+        ) as error:  # the last: a key that is missing
             get_logger("humanoid_rl_ros").error(f"cannot start: {' '.join(str(error).split())}")
             return 1
         executor.add_node(node)
+        if chosen_for_you:
+            node.get_logger().info(f"discovery stays on this machine; set {RANGE}=SUBNET to be found from others")
         if not node.autostart():
             return 1
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterValue
 
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
+from humanoid_rl_ros.interfaces.discovery import LOCALHOST_ONLY, RANGE, discovery_additions
 from humanoid_rl_ros.nodes.launch_arguments import LaunchArgument, recorder_parameters
 from humanoid_rl_ros.nodes.teleoperation import teleop_nodes
 
@@ -52,8 +54,9 @@ def values(context: LaunchContext, arguments: Sequence[LaunchArgument]) -> dict[
 
 def local_discovery() -> Any:
     """Keep discovery on this machine unless the user says otherwise: strangers must not reach the motors."""
-    name = "ROS_AUTOMATIC_DISCOVERY_RANGE"
-    return SetEnvironmentVariable(name, EnvironmentVariable(name, default_value="LOCALHOST"))
+    added = discovery_additions(os.environ)
+    name = LOCALHOST_ONLY if LOCALHOST_ONLY in added else RANGE
+    return SetEnvironmentVariable(name, EnvironmentVariable(name, default_value=added.get(name, "LOCALHOST")))
 
 
 def node_actions(

@@ -10,7 +10,7 @@ from rclpy.node import Node
 
 from humanoid_rl_ros.core.errors import HumanoidError
 
-ONLOOKERS = ("recorder", "rosbag2_recorder")
+ONLOOKERS = ("recorder", "rosbag2_recorder", "humanoid_rl_doctor")
 """Nodes that listen and move nothing; those of the ros2 command begin with `_ONLOOKING`."""
 _ONLOOKING = ("_ros2cli", "ros2cli", "rqt_", "foxglove_")
 

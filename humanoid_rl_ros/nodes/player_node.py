@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 
 from humanoid_rl_ros.bags.reader import Bag
 from humanoid_rl_ros.core.errors import BagError, HumanoidError
+from humanoid_rl_ros.interfaces.discovery import keep_discovery_local
 from humanoid_rl_ros.nodes.player_performance import Performance, PlaySummary, Progress, Say
 from humanoid_rl_ros.nodes.player_publishers import NAME, PlayerNode
 
@@ -48,7 +48,7 @@ def play(
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: ended.append(received))
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    keep_discovery_local()
     node: PlayerNode | None = None
     try:
         try:

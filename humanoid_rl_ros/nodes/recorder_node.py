@@ -36,6 +36,7 @@ from humanoid_rl_ros.bags.records import NANOSECONDS, Record
 from humanoid_rl_ros.bags.writer import BagWriter
 from humanoid_rl_ros.core.errors import BagError, HumanoidError
 from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.discovery import keep_discovery_local
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
 from humanoid_rl_ros.nodes.parameters import declare, read
 from humanoid_rl_ros.nodes.quality import qos
@@ -256,6 +257,7 @@ def record(
     ended: list[int] = []
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda received, _frame: ended.append(received))
+    keep_discovery_local()
     try:
         rclpy.init(args=args or [], signal_handler_options=SignalHandlerOptions.NO)
     except Exception as error:  # a malformed argument or parameter file; rclpy has a type of its own for each
@@ -266,7 +268,7 @@ def record(
         overrides = [Parameter(name, value=value) for name, value in (parameters or {}).items()]
         try:
             node = RecorderNode(namespace=namespace or None, parameter_overrides=overrides)
-        except (ValueError, ParameterException) as error:
+        except (ValueError, ParameterException, RuntimeError) as error:  # the last: a key that is missing
             raise BagError(f"cannot start: {' '.join(str(error).split())}") from None
         executor.add_node(node)
         try:

@@ -14,8 +14,11 @@ import pytest
 
 pytest.importorskip("rclpy")
 
+from rcl_interfaces.srv import ListParameters, SetParameters
+from rclpy.parameter import Parameter
 from ros_graph import OK, FakeRobot, Graph
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
 from std_srvs.srv import Trigger
 from tiny_policy import write_robot
 
@@ -346,6 +349,19 @@ def test_a_second_publisher_ends_active_and_keeps_it_from_being_armed(rig: Calla
     it.armed()
 
 
+@pytest.mark.parametrize("kind", [Float64MultiArray, String], ids=["the type of the topic", "another type"])
+def test_who_is_there_before_it_is_armed_keeps_it_from_being_armed(rig: Callable[..., Rig], kind: Any) -> None:
+    it = rig(command_type="float64_multi_array")
+    it.until_state("READY", it.alive)
+    it.graph.stranger().create_publisher(kind, topics.JOINT_COMMAND.name, 1)
+    it.graph.until(lambda: it.robot.reason == "second_commander", "a reason", 20.0, pump=it.alive)
+    answer = it.robot.arm()
+    assert (answer.success, answer.message) == (
+        False,
+        "refused in DISARMED: 2 publishers on /joint_effort_controller/commands, expected 1",
+    )
+
+
 def test_a_second_publisher_on_a_remapped_topic_is_seen_too(tmp_path: Path, graph: Graph) -> None:
     arguments = ["--ros-args", "-r", "policy/joint_effort:=efforts"]
     node = graph.active(SafetyMonitorNode, arguments=arguments, robot=str(write_robot(tmp_path)))
@@ -356,6 +372,40 @@ def test_a_second_publisher_on_a_remapped_topic_is_seen_too(tmp_path: Path, grap
     robot.heard_by(1)
     graph.spin(0.3, robot.stream)
     assert robot.reason == "second_policy"
+
+
+# Its parameters.
+
+
+def test_no_parameter_can_be_set_while_it_is_armed(rig: Callable[..., Rig]) -> None:
+    it = rig()
+    listed = it.graph.call(ListParameters, "safety_monitor/list_parameters", ListParameters.Request()).result.names
+    assert {"limits", "robot", "auto_arm", "use_sim_time"} < set(listed)
+    before = [it.node.get_parameter_or(name, Parameter(name)) for name in listed]  # some are empty lists, and unset
+    others = [Parameter(p.name, value=_other(p.value)).to_parameter_msg() for p in before]
+    it.armed()
+    answers = it.graph.call(
+        SetParameters, "safety_monitor/set_parameters", SetParameters.Request(parameters=others)
+    ).results
+    reasons = {name: answer.reason for name, answer in zip(listed, answers, strict=True)}
+    assert not any(answer.successful for answer in answers)
+    assert (
+        reasons.pop("use_sim_time")
+        == "use_sim_time is read when the node is configured and stays until it is cleaned up"
+    )
+    assert all("read-only" in reason or "out of range" in reason for reason in reasons.values()), reasons
+    after = [it.node.get_parameter_or(name, Parameter(name)) for name in listed]
+    assert [p.value for p in after] == [p.value for p in before]
+    assert not it.node.get_clock().ros_time_is_active
+    it.next_is(ASKED, it.alive)
+
+
+def _other(value: Any) -> Any:
+    if value is None:
+        return [1]
+    if isinstance(value, bool):
+        return not value
+    return value * 0.5 + 1.0 if isinstance(value, float) else "other"
 
 
 # The end.
