@@ -350,8 +350,12 @@ def test_a_second_publisher_ends_active_and_keeps_it_from_being_armed(rig: Calla
 
 
 @pytest.mark.parametrize("kind", [Float64MultiArray, String], ids=["the type of the topic", "another type"])
-def test_who_is_there_before_it_is_armed_keeps_it_from_being_armed(rig: Callable[..., Rig], kind: Any) -> None:
-    it = rig(command_type="float64_multi_array")
+def test_who_is_there_before_it_is_armed_keeps_it_from_being_armed(
+    rig: Callable[..., Rig], kind: Any, tmp_path: Path
+) -> None:
+    patient = tmp_path / "patient.yaml"  # the robot here repeats itself for as long as the stranger takes to be found
+    patient.write_text("format: 1\nfrozen_time: 10.0\n")
+    it = rig(command_type="float64_multi_array", limits=str(patient))
     it.until_state("READY", it.alive)
     it.graph.stranger().create_publisher(kind, topics.JOINT_COMMAND.name, 1)
     it.graph.until(lambda: it.robot.reason == "second_commander", "a reason", 20.0, pump=it.alive)
