@@ -97,8 +97,8 @@ class GazeboRobot(TableRobot):
         except WorldControlError as error:
             return _Done(False, str(error))
         self.forget()
-        self._publish(np.zeros(self._n_joints))
         try:
+            self._publish(np.zeros(self._n_joints))
             self._advance()
         except SimulatorError as error:
             return _Done(False, str(error))
@@ -111,7 +111,11 @@ class GazeboRobot(TableRobot):
     def _publish(self, effort: FloatArray) -> None:
         self._commands.publish(write_float64_array(effort))
         # What the controller has not got before the world moves, it would act on a period late.
-        self._commands.wait_for_all_acked(Duration(seconds=self._timeout))
+        if not self._commands.wait_for_all_acked(Duration(nanoseconds=round(1e9 * self._timeout))):
+            raise SimulatorError(
+                f"{self.title}: the effort controller has not taken the last command within {self._timeout:g} s; "
+                "reset the environment"
+            )
 
     def _advance(self) -> None:
         try:

@@ -23,6 +23,8 @@ LOOK_S = 0.1
 """Wall time between two looks at whether simulators still run [s]."""
 ASK_AGAIN_S = 1.0
 """Wall time after which a question is put again [s]."""
+MOST_WAITING = 50
+"""Messages that may have come before somebody looks."""
 STILL_S = 0.1
 """Wall time for which a simulator is watched, once, to stand still [s]."""
 
@@ -40,6 +42,9 @@ class SimulatorOwner(Protocol):
         Raises:
             SimulatorError: one has ended; says why.
         """
+
+    def has_ended(self, row: int) -> bool:
+        """Whether a simulator runs no more."""
 
     def renew(self, row: int) -> str:
         """End what is left of a simulator and start another; its namespace."""
@@ -77,11 +82,16 @@ class RosFleet:
         keep_discovery_local()
         self._context = Context()
         self._context.init(args=[])
+        self._speakers: dict[int, tuple[bytes, ...]] = {}
         self._node = Node("ros_env", context=self._context, use_global_arguments=False, start_parameter_services=False)
         self._executor = _executor(self._context)
         self._executor.add_node(self._node)
         self._make = make or (lambda node, name, robot, period_ns, spin: RosRobot(node, name, robot, period_ns))
-        self.robots = [self._made(name) for name in namespaces]
+        try:
+            self.robots = [self._made(name) for name in namespaces]
+        except BaseException:
+            self._leave()
+            raise
         self._lost = np.zeros(len(self.robots), dtype=bool)
         self._seen_still = np.zeros(len(self.robots), dtype=bool)
 
@@ -109,7 +119,7 @@ class RosFleet:
         Raises:
             SimulatorError: a simulator is not there, refuses, or does not answer in time.
         """
-        self._revive([row for row in rows if self._lost[row]])
+        self._revive([row for row in rows if self._lost[row] or (self._owner and self._owner.has_ended(row))])
         self._lost[rows] = True
         self.require(rows)
         for row in rows:
@@ -117,6 +127,7 @@ class RosFleet:
         self._call(rows, lambda robot: robot.ask_reset(), "a reset", lambda answer: (answer.success, answer.message))
         self._wait_for_state(rows, lambda robot: robot.is_at(0))
         self._require_still([row for row in rows if not self._seen_still[row]])
+        self._speakers |= {row: self.robots[row].speaker() for row in rows}
         self._lost[rows] = False
 
     def place(self, rows: Sequence[int], values: Sequence[Mapping[str, FloatArray]]) -> None:
@@ -142,6 +153,11 @@ class RosFleet:
         """
         rows = [row for row in range(len(self.robots)) if not self.robots[row].diverged]
         self._require_found(rows)
+        for row in [row for row in rows if row in self._speakers]:
+            # At its very beginning a simulator that was started anew looks like the one before, but for what it is.
+            if self._speakers.pop(row) != self.robots[row].speaker():
+                self._lost[row] = True
+                raise SimulatorError(f"{self.robots[row].title} was started anew; reset the environment")
         expected = {id(self.robots[row]): self.robots[row].stamp_ns + self._period_ns for row in rows}
         try:
             for row in rows:
@@ -153,12 +169,15 @@ class RosFleet:
 
     def close(self) -> None:
         """Leave the graph, and have the simulators ended by who started them."""
+        self._leave()
+        if self._owner is not None:
+            self._owner.close()
+
+    def _leave(self) -> None:
         self._executor.remove_node(self._node)
         self._node.destroy_node()
         self._executor.shutdown()
         self._context.try_shutdown()
-        if self._owner is not None:
-            self._owner.close()
 
     def _revive(self, rows: Sequence[int]) -> None:
         """Have simulators that failed started anew, by who started them."""
@@ -230,7 +249,10 @@ class RosFleet:
                 # An answer to a client that the server has not found yet gets lost. Asked twice is as good as once, and
                 # the answer to the last question says that those before it have been dealt with.
                 asked = time.monotonic()
-                futures[:] = [f if f.done() else ask(r) for r, f in zip(robots, futures, strict=True)]
+                for i, robot in enumerate(robots):
+                    if not futures[i].done():
+                        robot.withdraw(futures[i])
+                        futures[i] = ask(robot)
             return all(future.done() for future in futures)
 
         def missing() -> str:
@@ -247,6 +269,8 @@ class RosFleet:
                     raise SimulatorError(f"{robot.title}, asked for {what}: {reason}")
         except SimulatorError:
             self._lost[list(rows)] = True
+            for robot, future in zip(robots, futures, strict=True):
+                robot.withdraw(future)
             raise
 
     def _until(self, done: Callable[[], bool], missing: Callable[[], str], timeout: float) -> None:
@@ -259,6 +283,11 @@ class RosFleet:
                 checked = now
             left = began + timeout - now
             if left <= 0.0:
+                # A process that was stopped itself finds the answers when it goes on.
+                for _ in range(MOST_WAITING):
+                    self._executor.spin_once(timeout_sec=0.0)
+                    if done():
+                        return
                 raise SimulatorError(missing() or "the simulator did not answer in time")
             self._executor.spin_once(timeout_sec=min(left, LOOK_S))
 

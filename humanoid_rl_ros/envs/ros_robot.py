@@ -162,7 +162,17 @@ class RosRobot:
         """Ask for a state; a future."""
         return self._place.call_async(request)
 
+    def withdraw(self, future: Any) -> None:
+        """Wait no longer for an answer."""
+        for client in self._services:
+            client.remove_pending_request(future)
+
     # Who is there.
+
+    def speaker(self) -> tuple[bytes, ...]:
+        """Who publishes the joint states: the same as long as no process is started anew."""
+        found = self._node.get_publishers_info_by_topic(self._names[topics.JOINT_STATES])
+        return tuple(sorted(bytes(info.endpoint_gid) for info in found))
 
     @property
     def title(self) -> str:

@@ -123,7 +123,13 @@ class RosSimulation(BatchSimulation):
         self._law = PDController(PDGains(g.kp * v.kp, g.kd * v.kd, g.effort_limit), self.robot.joint_names)
 
     def restore(self, snapshot: Mapping[str, FloatArray]) -> None:
-        """See `BatchSimulation.restore`."""
+        """See `BatchSimulation.restore`.
+
+        Raises:
+            ConfigError: robots cannot be put into a state.
+        """
+        if self._fleet is not None and not self._fleet.can_place:
+            raise ConfigError("the simulator cannot put a robot into a state, so no run can go on in it")
         super().restore(snapshot)
         self._tell(np.arange(self.n))
 

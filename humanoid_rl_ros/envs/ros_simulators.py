@@ -121,6 +121,10 @@ class RosSimulators:
             except ProcessError as error:
                 raise SimulatorError(f"the simulator of /{namespace} ended: {error}; reset the environment") from None
 
+    def has_ended(self, row: int) -> bool:
+        """Whether a simulator that was started runs no more."""
+        return any(node.process.poll() is not None for node in self._processes[row].nodes)
+
     def renew(self, row: int) -> str:
         """End what is left of a simulator and start another, in a namespace where nobody remembers the old one."""
         self._processes[row].end()
@@ -137,7 +141,7 @@ class RosSimulators:
 
     def _start_one(self, row: int) -> None:
         arguments = bridge_arguments(self._robot, self.namespaces[row], self._period_ns)
-        self._processes[row].start(BRIDGE, [*arguments, *parameter_arguments({"end_with_parent": True})])
+        self._processes[row].start(BRIDGE, [*arguments, *parameter_arguments({"parent": os.getpid()})])
 
 
 def bridge_arguments(robot: str, namespace: str, period_ns: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
@@ -14,6 +15,9 @@ from humanoid_rl_ros.core.errors import MissingDependencyError
 from humanoid_rl_ros.envs.world_control import WorldRequest
 from humanoid_rl_ros.interfaces.conversions import stamp_to_ns
 from humanoid_rl_ros.interfaces.topics import CLOCK
+
+ASK_AGAIN_S = 1.0
+"""Wall time after which a question that may be put twice is put again [s]."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,7 @@ class RosWorld:
         qos = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscription = node.create_subscription(CLOCK.type, clock, self._on_clock, qos)
         self._future: Any = None
+        self._asked = 0.0
         self._waiting = WorldRequest(pause=True)
         self._time_ns: int | None = None
 
@@ -88,9 +93,14 @@ class RosWorld:
 
     def answer(self) -> bool | None:
         """See `WorldPort.answer`."""
+        asks_again = self._waiting.pause and self._waiting.steps <= 1 and not self._waiting.reset
+        if self._future is not None and asks_again and time.monotonic() - self._asked > ASK_AGAIN_S:
+            # The answer to a client that the server has not found yet gets lost; to pause twice is to pause.
+            self.ask(self._waiting)
         if self._future is None:
             if self._client.service_is_ready():
                 self._future = self._client.call_async(self._service.fill(self._waiting))
+                self._asked = time.monotonic()
             return None
         return self._service.accepted(self._future.result()) if self._future.done() else None
 

@@ -267,7 +267,9 @@ class SimulationParameters(NodeParameters):
     publish_root_state: bool = parameter(
         False, "Whether to publish the exact state of the root body with every state, for environments that learn."
     )
-    end_with_parent: bool = parameter(False, "Whether the node ends when the process that started it has ended.")
+    parent: int = parameter(
+        0, "Process without which the node ends: the one that started it; 0: none.", least=0, most=2**31 - 1
+    )
     base_frame: str = parameter("base_link", "Frame id of the robot's base.")
     odometry_frame: str = parameter("odom", "Frame id of the world.")
     seed: int = parameter(-1, "Seed of the small perturbation at reset; negative: none.", least=-1, most=2**31 - 1)

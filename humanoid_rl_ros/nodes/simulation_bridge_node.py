@@ -106,8 +106,8 @@ class SimulationBridgeNode(ManagedNode):
             WATCH_PERIOD_S if self._lockstep else 1.0 / parameters.state_rate,
             self._watch if self._lockstep else self._run,
         )
-        if parameters.end_with_parent:
-            self._parent = os.getppid()
+        if parameters.parent:
+            self._look_after_parent()
             self.every(PARENT_PERIOD_S, self._look_after_parent)
         self._armed = False
         self._refused = 0
@@ -117,7 +117,7 @@ class SimulationBridgeNode(ManagedNode):
         self._reset()
 
     def _look_after_parent(self) -> None:
-        if os.getppid() != self._parent:
+        if os.getppid() != self._p.parent:
             self.get_logger().info("the process that started this one has ended")
             os.kill(os.getpid(), signal.SIGTERM)
 

@@ -145,6 +145,11 @@ def test_a_started_simulator_that_fails_is_told_in_time_and_another_takes_its_pl
             np.testing.assert_array_equal(env.reset(seed=1)[0], first)
             np.testing.assert_array_equal([env.step(still)[0] for _ in range(5)], walked)
             assert node.process.poll() is not None
+        # One that ended while nobody asked it for anything is no reason for a reset to fail.
+        (node,) = env.unwrapped.batch.simulation._fleet._owner._processes[0].nodes
+        node.process.kill()
+        node.process.wait(20)
+        np.testing.assert_array_equal(env.reset(seed=1)[0], first)
 
 
 def test_a_simulator_that_is_started_anew_by_its_user_is_noticed_and_found_again(
@@ -157,10 +162,19 @@ def test_a_simulator_that_is_started_anew_by_its_user_is_noticed_and_found_again
         env.step(still)
         simulator.terminate()
         simulator.wait(20)
-        simulators("one")
+        second = simulators("one")
         with refuses(SimulatorError, "/one", "reset the environment"):
             for _ in range(3):
                 env.step(still)
+        np.testing.assert_array_equal(env.reset(seed=3)[0], first)
+        # Before the first step both stand at time 0, and only one was put where the episode begins.
+        second.terminate()
+        second.wait(20)
+        simulators("one")
+        robot = env.unwrapped.batch.simulation._fleet.robots[0]
+        env.unwrapped.batch.simulation._fleet._until(lambda: not robot.lacks(), lambda: "nobody", 60.0)
+        with refuses(SimulatorError, "/one was started anew", "reset the environment"):
+            env.step(still)
         np.testing.assert_array_equal(env.reset(seed=3)[0], first)
         env.step(still)
 
