@@ -11,10 +11,11 @@ from pathlib import Path
 from humanoid_rl_ros.cli.train_evaluation import episodes_evaluator, evaluator
 from humanoid_rl_ros.envs.batch_env import BatchEnv
 from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
-from humanoid_rl_ros.envs.tasks import make_batch
+from humanoid_rl_ros.envs.tasks import make_batch, task_for
 from humanoid_rl_ros.learning.run_folder import RunRecord
 from humanoid_rl_ros.learning.trainer import Evaluate
 from humanoid_rl_ros.policies.bundle import PolicyBundle
+from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 
@@ -84,9 +85,10 @@ def training_ground(
 
 
 def _over_ros(record: RunRecord, namespaces: Sequence[str]) -> Callable[..., BatchSimulation]:
-    from humanoid_rl_ros.envs.ros_simulation import RosSimulation  # rclpy; other trainings need none
+    from humanoid_rl_ros.envs.ros_simulation import RosSimulation, require_over_ros  # rclpy; other trainings need none
     from humanoid_rl_ros.envs.ros_simulators import START, RosSimulators
 
+    require_over_ros(task_for(record.task, find_robot(record.robot), record.overrides))
     simulators = RosSimulators(record.robot, record.environments, namespaces or START)
     return partial(RosSimulation, connect=simulators.connect)
 

@@ -7,9 +7,11 @@ from functools import partial
 from typing import Any
 
 from humanoid_rl_ros.envs.humanoid_env import HumanoidEnv
-from humanoid_rl_ros.envs.ros_simulation import RosSimulation
+from humanoid_rl_ros.envs.ros_simulation import RosSimulation, require_over_ros
 from humanoid_rl_ros.envs.ros_simulators import KINDS, START, RosSimulators
+from humanoid_rl_ros.envs.tasks import task_for
 from humanoid_rl_ros.envs.vector_env import HumanoidVectorEnv
+from humanoid_rl_ros.resources import find_robot
 
 
 class RosHumanoidEnv(HumanoidEnv):
@@ -46,6 +48,7 @@ class RosHumanoidEnv(HumanoidEnv):
         timeout: float = 5.0,
         start_timeout: float = 30.0,
     ) -> None:
+        require_over_ros(task_for(task, find_robot(robot), overrides))
         self._simulators = RosSimulators(
             robot, 1, namespace, kind=simulator, timeout=timeout, start_timeout=start_timeout
         )
@@ -94,6 +97,7 @@ class RosHumanoidVectorEnv(HumanoidVectorEnv):
         timeout: float = 5.0,
         start_timeout: float = 30.0,
     ) -> None:
+        require_over_ros(task_for(task, find_robot(robot), overrides))
         self._simulators = RosSimulators(
             robot, num_envs, namespaces, kind=simulator, timeout=timeout, start_timeout=start_timeout
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import count
 from typing import Any, Protocol
 
 import numpy as np
@@ -29,6 +31,7 @@ STILL_S = 0.1
 """Wall time for which a simulator is watched, once, to stand still [s]."""
 
 
+_SERIAL = count()
 MakeRobot = Callable[[Node, str, RobotSpec, int, Callable[[float], None]], RosRobot]
 """Node, namespace, joints, period of the states [ns], and what lets the executor work for at most so long [s]."""
 
@@ -83,7 +86,13 @@ class RosFleet:
         self._context = Context()
         self._context.init(args=[])
         self._speakers: dict[int, tuple[bytes, ...]] = {}
-        self._node = Node("ros_env", context=self._context, use_global_arguments=False, start_parameter_services=False)
+        self._node = Node(
+            f"ros_env_{os.getpid()}_{next(_SERIAL)}",
+            context=self._context,
+            use_global_arguments=False,
+            start_parameter_services=False,
+            enable_rosout=False,
+        )
         self._executor = _executor(self._context)
         self._executor.add_node(self._node)
         self._make = make or (lambda node, name, robot, period_ns, spin: RosRobot(node, name, robot, period_ns))
@@ -222,7 +231,7 @@ class RosFleet:
         def missing() -> str:
             robot = waited[0]
             lacks = robot.lacks()
-            why = f"it is gone: {lacks}" if lacks else "it hangs, or is stopped"
+            why = lacks if "nodes" in lacks else f"it is gone: {lacks}" if lacks else "it hangs, or is stopped"
             last = f"; its last state is of {robot.stamp_ns * 1e-9:.3f} s" if robot.stamp_ns >= 0 else ""
             return f"no state from {robot.title} within {self._timeout:g} s: {why}{last}; reset the environment"
 

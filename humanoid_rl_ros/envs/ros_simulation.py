@@ -9,17 +9,19 @@ import numpy as np
 
 from humanoid_rl_ros.core.arrays import EVERYONE, FloatArray, IndexArray
 from humanoid_rl_ros.core.controller import PDController, PDGains
-from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.errors import ConfigError, SimulatorError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.rotations import IDENTITY
 from humanoid_rl_ros.core.state import JointTarget, RobotState
 from humanoid_rl_ros.envs.ros_fleet import RosFleet
 from humanoid_rl_ros.envs.table_robot import TableRobot
+from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, BodyVariation, unvaried
 from humanoid_rl_ros.simulation.imu_kinematics import ImuMotion
 from humanoid_rl_ros.simulation.model_file import mujoco
 
 CANNOT_PLACE = "the simulator cannot put a robot into a state or a body: in the task's randomisation set"
+NO_HARNESS = "over ROS no harness bears a robot's weight, as the task's curriculum 'weight' wants"
 _DIVERGED = 1e9
 """Speed of a joint whose simulator said no more than that its physics left the finite [rad/s]."""
 
@@ -62,6 +64,7 @@ class RosSimulation(BatchSimulation):
                 "set control.held_joints=simulated"
             )
         self._fleet: RosFleet | None = None
+        self._closed = False
         self._measured: FloatArray | None = None
         super().__init__(
             robot,
@@ -98,6 +101,7 @@ class RosSimulation(BatchSimulation):
         Raises:
             ConfigError: such a robot is to begin elsewhere than in its start pose, at rest.
         """
+        self._require_open()
         if self._fleet is not None and not self._fleet.can_place:
             joints = self.layout.qpos
             if (qpos[:, joints] != self.initial_qpos[joints]).any() or qvel.any():
@@ -148,7 +152,8 @@ class RosSimulation(BatchSimulation):
             SimulatorError: a simulator is gone, hangs, was started anew, or went on by itself.
         """
         if borne != 1.0:
-            raise ConfigError("over ROS no harness bears a robot's weight; leave 'weight' out of the task's curriculum")
+            raise ConfigError(NO_HARNESS)
+        self._require_open()
         assert self._fleet is not None
         self._tell_pushes()
         for k in range(self.substeps):
@@ -165,9 +170,14 @@ class RosSimulation(BatchSimulation):
     def close(self) -> None:
         """Leave the graph; the simulators stay."""
         super().close()
+        self._closed = True
         if self._fleet is not None:
             self._fleet.close()
             self._fleet = None
+
+    def _require_open(self) -> None:
+        if self._closed:
+            raise SimulatorError("the environment is closed; make another")
 
     def _require_possible(self) -> None:
         assert self._fleet is not None
@@ -250,3 +260,13 @@ class RosSimulation(BatchSimulation):
                 "centre_of_mass": body.centre_of_mass[row],
             }
         return found
+
+
+def require_over_ros(task: TaskSpec) -> None:
+    """Look whether a task can be had over ROS, before anything is started for it.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if any(spec.name == "weight" for spec in task.curriculum):
+        raise ConfigError(NO_HARNESS)

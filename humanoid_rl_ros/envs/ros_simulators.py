@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
@@ -21,6 +22,7 @@ BRIDGE = "humanoid_rl_ros.nodes.simulation_bridge_node"
 START = "start"
 KINDS = ("bridge", "table", "gazebo")
 _SERIAL = count()
+_NAMESPACE = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 
 
 class RosSimulators:
@@ -67,8 +69,11 @@ class RosSimulators:
             self.namespaces = [namespaces] if isinstance(namespaces, str) else list(namespaces)
         if len(self.namespaces) != n or len(set(self.namespaces)) != n:
             raise ConfigError(
-                f"{n} robots need {n} different namespaces of their simulators; found {', '.join(self.namespaces)}"
+                f"{n} robots need {n} different namespaces of simulators; found {', '.join(map(str, self.namespaces))}"
             )
+        for name in self.namespaces:
+            if not (isinstance(name, str) and (not name.strip("/") or _NAMESPACE.fullmatch(name.strip("/")))):
+                raise ConfigError(f"{name!r} is no ROS namespace; letters, digits, _ and / between, such as a/b")
         self._robot, self._timeout, self._start_timeout = robot, timeout, start_timeout
         self._processes = [ProcessGroup() for _ in self.namespaces]
         self._period_ns = 0

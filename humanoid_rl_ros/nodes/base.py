@@ -326,4 +326,6 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # what had to be said is said: a second Ctrl-C changes nothing
         gc.unfreeze()  # or the participant outlives the interpreter, and its files in /dev/shm everybody

@@ -121,6 +121,16 @@ def test_physics_that_leaves_the_finite_ends_the_episode_as_in_this_process() ->
     assert (_ends_of_two(3, {**WILD, "randomisation.start_velocity": 3e4}) == 3).all()
 
 
+def test_a_closed_environment_says_so(refuses: Refuses) -> None:
+    env = over_ros()
+    env.reset(seed=1)
+    env.close()
+    for use in (lambda: env.reset(seed=1), lambda: env.step(np.zeros(env.action_space.shape, np.float32))):
+        with refuses(SimulatorError, "closed"):
+            use()
+    env.close()
+
+
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*(infinity|symmetric|render).*:UserWarning")
 def test_gymnasiums_own_checker_is_content() -> None:
@@ -226,6 +236,10 @@ def test_what_cannot_be_connected_is_refused_before_anything_is_started(refuses:
         over_ros(namespace="nobody", start_timeout=0.3)
     with refuses(ConfigError, "timeout", "above 0"):
         over_ros(timeout=0.0)
+    with refuses(ConfigError, "'a b' is no ROS namespace"):
+        over_ros(namespace="a b")
+    with refuses(ConfigError, "harness"):
+        gymnasium.make("humanoid_rl_ros/RosWalk-v0", task="get_up")
     with refuses(ConfigError, "2 robots", "namespaces"):
         gymnasium.make_vec(
             "humanoid_rl_ros/RosWalk-v0",
