@@ -46,19 +46,18 @@ class PolicyNode(ManagedNode):
         self.add_on_set_parameters_callback(self._on_parameters)
 
     def setup(self, parameters: PolicyParameters) -> None:
-        """Load robot, bundles and networks, check that they fit, warm the networks up."""
+        """Load robot, bundles and networks, which are checked and warmed up."""
         self._robot = robot = find_robot(parameters.robot)
         velocity_topic = parameters.base_velocity_topic or robot.base_velocity_topic
         self._velocity_source = parameters.base_velocity_source if velocity_topic else ""
         self._entry_blend = None if parameters.entry_blend < 0.0 else parameters.entry_blend
         self._settings = _settings(parameters, clock_may_reset=bool(self.get_parameter("use_sim_time").value))
         self._source_of: dict[PolicyBehaviour, PolicySource] = {}
+        self._warm_up = parameters.warm_up
         self._shelf = PolicyShelf(self._policy)
         for name in (parameters.policy, *parameters.policies):
             self._shelf.add(name)
         get_up = self._behaviour(find_policy(parameters.get_up)) if parameters.get_up else None
-        for behaviour in (*map(self._shelf.take, self._shelf.names), *([get_up] if get_up else ())):
-            warm_up(behaviour, parameters.warm_up)
         self._ticks, self._inferences = Durations(), Durations()
         publishers = {topics.POLICY_EFFORT.name: self.publish_on(topics.POLICY_EFFORT)}
         if parameters.publish_observation:
@@ -93,7 +92,9 @@ class PolicyNode(ManagedNode):
     def _behaviour(self, bundle: PolicyBundle, blend: float | None = None) -> PolicyBehaviour:
         for warning in require_contract(bundle, self._robot, base_velocity=self._velocity_source):
             self.get_logger().warning(f"policy '{bundle.name}': {warning.text}")
-        return PolicyBehaviour(bundle, self._robot, bundle.load_network(), entry_blend=blend)
+        behaviour = PolicyBehaviour(bundle, self._robot, bundle.load_network(), entry_blend=blend)
+        warm_up(behaviour, self._warm_up)
+        return behaviour
 
     def _policy(self, name: str) -> PolicyBehaviour:
         """A policy, and what there is to say of it, now that its files are those that are loaded."""

@@ -26,10 +26,13 @@ from std_srvs.srv import Trigger
 from tiny_policy import VELOCITY_COMMAND_AT, write_policy, write_robot
 
 from humanoid_rl_ros.behaviours.conductor import Task
+from humanoid_rl_ros.behaviours.walk import PolicyBehaviour
+from humanoid_rl_ros.behaviours.warm_up import warm_up
 from humanoid_rl_ros.core.robot import RobotSpec, load_robot
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.conversions import ns_to_stamp, stamp_to_ns
 from humanoid_rl_ros.interfaces.status import values_of
+from humanoid_rl_ros.nodes import policy_node
 from humanoid_rl_ros.nodes.parameters import PolicyParameters, SafetyParameters, SimulationParameters
 from humanoid_rl_ros.nodes.policy_node import PolicyNode
 from humanoid_rl_ros.nodes.safety_monitor_node import SafetyMonitorNode
@@ -688,9 +691,16 @@ def test_a_service_changes_the_policy_that_runs_and_every_state_is_answered(tmp_
 
 
 def test_a_policy_is_loaded_beside_the_running_one_and_a_bad_one_leaves_it_running(
-    tmp_path: Path, graph: Graph
+    tmp_path: Path, graph: Graph, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    it = Rig(tmp_path, graph, switch_blend=0.1).armed()
+    warm: dict[str, int] = {}
+
+    def counted(behaviour: PolicyBehaviour, inferences: int) -> None:
+        warm[behaviour.bundle.name] = inferences
+        warm_up(behaviour, inferences)
+
+    monkeypatch.setattr(policy_node, "warm_up", counted)
+    it = Rig(tmp_path, graph, switch_blend=0.1, warm_up=3).armed()
     spec = it.robot.robot
     late = write_policy(tmp_path / "late", spec, gain=0.0, name="late")
     broken = write_policy(tmp_path / "broken", spec)
@@ -715,6 +725,7 @@ def test_a_policy_is_loaded_beside_the_running_one_and_a_bad_one_leaves_it_runni
     assert values_of(it.policy.diagnose())["policy"] == "tiny"
     assert _switch(it, "late").success
     assert values_of(it.policy.diagnose())["policy"] == "late"
+    assert warm == {"tiny": 3, "late": 3}
 
 
 def test_a_further_policy_that_cannot_be_loaded_is_refused_at_configure(
