@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from humanoid_rl_ros.doctor.findings import Finding, error, note, ok, warning
-from humanoid_rl_ros.doctor.machine_facts import UNLIMITED, Machine
+from humanoid_rl_ros.doctor.machine_facts import Machine
+from humanoid_rl_ros.process_limits import may_lock_all
 
 MEGABYTE = 1_000_000
 BUSY_SHARE = 0.9
 """Tasks for each core from which on the control loop has to wait."""
 FEWEST_CORES = 2
-LOCKED_MB = 512
-"""What a node with its libraries takes, roughly."""
 SHARED_MB = 64
 """What a graph of this size keeps in Fast DDS's shared memory, roughly."""
 LITTLE_MB, TOO_LITTLE_MB = 5000, 500
@@ -56,14 +55,14 @@ def _realtime(found: Machine) -> Iterable[Finding]:
     else:
         yield ok("machine.realtime_priority", f"up to {found.realtime_priority}")
     locked = found.locked_memory
-    if locked != UNLIMITED and locked < LOCKED_MB * MEGABYTE:
+    if not may_lock_all(locked):
         yield note(
             "machine.locked_memory",
-            f"{locked / MEGABYTE:.1f} MB may be locked; a node needs {LOCKED_MB}",
+            f"{locked / MEGABYTE:.1f} MB may be locked; a node that is told to lock its memory asks for no limit",
             "in /etc/security/limits.d: '@realtime - memlock unlimited'; in a container: --ulimit memlock=-1",
         )
     else:
-        yield ok("machine.locked_memory", "unlimited" if locked == UNLIMITED else f"{locked / MEGABYTE:.0f} MB")
+        yield ok("machine.locked_memory", "unlimited")
     if found.realtime_kernel is not None:
         text = "PREEMPT_RT" if found.realtime_kernel else "not PREEMPT_RT: a step may be late by milliseconds"
         todo = "" if found.realtime_kernel else "for a robot: a kernel with PREEMPT_RT"

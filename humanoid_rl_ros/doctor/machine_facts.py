@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-UNLIMITED = -1
-"""Of a limit that is none."""
-
 
 @dataclass(frozen=True)
 class Installation:
@@ -44,7 +41,7 @@ class Machine:
         load: mean number of tasks that wanted a core, of the last minute.
         governors: of the cores' clocks, each kind once.
         realtime_priority: highest that may be asked for; 0: none.
-        locked_memory: that may be locked [B]; `UNLIMITED`.
+        locked_memory: that may be locked [B]; `process_limits.UNLIMITED`.
         realtime_kernel: whether its kernel is PREEMPT_RT.
         realtime_share_us: of each second, time that real-time tasks may take [µs]; -1: all.
         clock_synchronised: whether the kernel says that something keeps its clock right.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import resource
 import shutil
 import sys
 from collections.abc import Mapping
@@ -12,22 +11,11 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from humanoid_rl_ros.doctor.machine_facts import UNLIMITED, Installation, Machine
+from humanoid_rl_ros.doctor.installation import MESSAGES_NEEDED, OPTIONAL_MESSAGES
+from humanoid_rl_ros.doctor.machine_facts import Installation, Machine
+from humanoid_rl_ros.process_limits import IPC_LOCK, SYS_NICE, UNLIMITED, highest
 
 LIBRARIES = ("numpy", "onnxruntime", "onnxruntime-gpu", "torch", "mujoco", "rosbags", "mcap", "rclpy", "ros-rclpy")
-MESSAGES = (
-    "builtin_interfaces",
-    "diagnostic_msgs",
-    "geometry_msgs",
-    "lifecycle_msgs",
-    "nav_msgs",
-    "rcl_interfaces",
-    "rosgraph_msgs",
-    "sensor_msgs",
-    "std_msgs",
-    "std_srvs",
-    "tf2_msgs",
-)
 VARIABLES = (
     "AMENT_PREFIX_PATH",
     "CONDA_PREFIX",
@@ -48,8 +36,7 @@ VARIABLES = (
 )
 _NOT_SYNCHRONISED = 0x40
 _TIME_ERROR = 5
-_IPC_LOCK, _SYS_NICE = 14, 23
-"""Capabilities of Linux: being root in a container is not enough."""
+_HIGHEST_PRIORITY = 99
 
 
 class _Timex(ctypes.Structure):
@@ -78,7 +65,7 @@ def read_installation(*, rclpy_failure: str = "", rmw: str = "") -> Installation
     return Installation(
         python=(sys.version_info.major, sys.version_info.minor, sys.version_info.micro),
         versions=found,
-        messages=frozenset(name for name in MESSAGES if find_spec(name) is not None),
+        messages=frozenset(name for name in (*MESSAGES_NEEDED, *OPTIONAL_MESSAGES) if find_spec(name) is not None),
         rclpy=find_spec("rclpy") is not None,
         rclpy_failure=rclpy_failure,
         wheels="ros-rclpy" in found,
@@ -100,13 +87,14 @@ def read_machine(folders: Mapping[str, Path]) -> Machine:
     Args:
         folders: that are written to, by what they are for; those that do not exist yet would be created.
     """
+    priority = highest("RLIMIT_RTPRIO", SYS_NICE)
     return Machine(
         cores=os.cpu_count() or 1,
         usable_cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         load=os.getloadavg()[0],
         governors=_governors(),
-        realtime_priority=_limit("RLIMIT_RTPRIO", 99, _SYS_NICE),
-        locked_memory=_limit("RLIMIT_MEMLOCK", UNLIMITED, _IPC_LOCK),
+        realtime_priority=_HIGHEST_PRIORITY if priority == UNLIMITED else priority,
+        locked_memory=highest("RLIMIT_MEMLOCK", IPC_LOCK),
         realtime_kernel=_realtime_kernel(),
         realtime_share_us=_number(Path("/proc/sys/kernel/sched_rt_runtime_us")),
         clock_synchronised=_clock_synchronised(),
@@ -136,21 +124,6 @@ def _number(path: Path) -> int | None:
 def _governors() -> tuple[str, ...]:
     files = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
     return tuple(sorted({text for file in files if (text := _text(file))}))
-
-
-def _limit(name: str, without: int, capability: int) -> int:
-    """A soft limit of this process; `without` where it has the capability that goes beyond it."""
-    if not hasattr(resource, name):
-        return 0
-    soft, _ = resource.getrlimit(getattr(resource, name))
-    return without if soft == resource.RLIM_INFINITY or _capabilities() >> capability & 1 else soft
-
-
-def _capabilities() -> int:
-    for line in (_text(Path("/proc/self/status")) or "").splitlines():
-        if line.startswith("CapEff:"):
-            return int(line.split()[1], 16)
-    return 0
 
 
 def _realtime_kernel() -> bool | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from humanoid_rl_ros.doctor.findings import Finding, error, note, ok, warning
+from humanoid_rl_ros.interfaces.discovery import STAYS
 
 LARGEST_DOMAIN = 232
 """Beyond, there are no ports."""
@@ -40,24 +41,26 @@ def _discovery(environment: Mapping[str, str], distribution: str) -> Iterable[Fi
     only = environment.get("ROS_LOCALHOST_ONLY", "")
     peers = environment.get("ROS_STATIC_PEERS", "")
     name = "network.discovery"
-    if chosen and chosen.upper() not in RANGES:
-        found = f"ROS_AUTOMATIC_DISCOVERY_RANGE is '{chosen}', which ROS takes for SUBNET"
-        yield warning(name, found, f"set one of {', '.join(RANGES)}")
-    elif distribution == "humble" and chosen and only != "1":
-        found = "Humble knows no ROS_AUTOMATIC_DISCOVERY_RANGE: everybody on the network can find the robot"
+    if distribution == "humble" and chosen and only != "1":
+        alone = chosen in STAYS and not only  # what this package starts is told so in Humble's words
+        who = "programs that this package does not start" if alone else "the robot"
+        found = f"Humble knows no ROS_AUTOMATIC_DISCOVERY_RANGE: everybody on the network can find {who}"
         yield warning(name, found, "set ROS_LOCALHOST_ONLY=1")
+    elif chosen and chosen not in RANGES:
+        found = f"ROS_AUTOMATIC_DISCOVERY_RANGE is '{chosen}', which ROS takes for LOCALHOST"
+        yield warning(name, found, f"set one of {', '.join(RANGES)}")
     elif only == "1" and distribution != "humble":
         found = "this machine alone, by ROS_LOCALHOST_ONLY, which is out of date and overrides the range"
         yield note(name, found, "set ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST instead")
-    elif only == "1" or chosen.upper() == "LOCALHOST":
+    elif only == "1" or chosen == "LOCALHOST":
         yield ok(name, "this machine alone")
-    elif chosen.upper() == "OFF":
+    elif chosen == "OFF":
         found = "OFF: two programs on this machine do not find each other either"
         yield warning(name, found, "set ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST")
     elif chosen or only:
         found = f"everybody on the network ({chosen or 'ROS_LOCALHOST_ONLY=' + only})"
         todo = "a network of the robot's own, or SROS2 (docs/security.md); LOCALHOST where nobody else must speak"
-        safe = environment.get("ROS_SECURITY_ENABLE", "").lower() == "true"
+        safe = environment.get("ROS_SECURITY_ENABLE") == "true"
         yield ok(name, found) if safe else warning(name, found, todo)
     else:
         found = "this machine alone, for what this package starts; other programs look on the whole network"
@@ -70,7 +73,11 @@ def _discovery(environment: Mapping[str, str], distribution: str) -> Iterable[Fi
 
 def _security(environment: Mapping[str, str], *, wheels: bool) -> Iterable[Finding]:
     name = "network.security"
-    if environment.get("ROS_SECURITY_ENABLE", "").lower() != "true":
+    enable = environment.get("ROS_SECURITY_ENABLE", "")
+    if enable not in ("", "true", "false"):
+        found = f"off: ROS_SECURITY_ENABLE is '{enable}', and ROS knows 'true' alone; nodes run without keys"
+        yield error(name, found, "set ROS_SECURITY_ENABLE=true, or unset it")
+    elif enable != "true":
         found = "off: whoever finds the graph may command the robot"
         yield note(name, found, "SROS2, where the network is shared: docs/security.md")
     elif wheels:

@@ -9,6 +9,8 @@ RANGE = "ROS_AUTOMATIC_DISCOVERY_RANGE"
 LOCALHOST_ONLY = "ROS_LOCALHOST_ONLY"
 BEFORE_RANGES = ("foxy", "galactic", "humble")
 """Distributions that do not know `RANGE`; the others follow `LOCALHOST_ONLY` too, but call it out of date."""
+STAYS = ("LOCALHOST", "OFF")
+"""Values of `RANGE` that nobody else on the network may find us by."""
 
 
 def discovery_additions(environment: Mapping[str, str]) -> dict[str, str]:
@@ -18,11 +20,13 @@ def discovery_additions(environment: Mapping[str, str]) -> dict[str, str]:
         environment: variables by name.
 
     Returns:
-        Variables by name; none where the user has chosen.
+        Variables by name; none where the user has chosen in a way that the distribution follows.
     """
-    if environment.get(RANGE) or environment.get(LOCALHOST_ONLY):
-        return {}
     old = environment.get("ROS_DISTRO", "") in BEFORE_RANGES
+    if environment.get(LOCALHOST_ONLY):
+        return {}
+    if chosen := environment.get(RANGE):
+        return {LOCALHOST_ONLY: "1"} if old and chosen in STAYS else {}
     return {RANGE: "LOCALHOST", **({LOCALHOST_ONLY: "1"} if old else {})}
 
 

@@ -10,11 +10,11 @@ import os
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+
+from humanoid_rl_ros.process_limits import IPC_LOCK, highest, may_lock_all
 
 LIMITS_FILE = "/etc/security/limits.d/humanoid_rl.conf"
 _MCL_CURRENT, _MCL_FUTURE, _MCL_ONFAULT = 1, 2, 4
-_CAP_IPC_LOCK = 14
 
 
 @dataclass(frozen=True)
@@ -106,12 +106,11 @@ def _lock_memory() -> str:
         import resource
 
         lock = ctypes.CDLL(None, use_errno=True).mlockall
-        unlimited = resource.RLIM_INFINITY
-        limit = _raised(resource.RLIMIT_MEMLOCK, unlimited)
+        limit = highest("RLIMIT_MEMLOCK", IPC_LOCK)
+        _raised(resource.RLIMIT_MEMLOCK, resource.RLIM_INFINITY)
     except (ImportError, AttributeError, OSError, TypeError):
         return "only Linux can do that"
-    if limit != unlimited and not _may_lock_all():
-        # With any other limit the lock itself may work, and an allocation in the middle of a run fail for it.
+    if not may_lock_all(limit):
         return (
             f"locked memory is limited to {limit // 1024} KiB here; allow it by '{_user()} - memlock unlimited' in "
             f"{LIMITS_FILE} and a new login, or by LimitMEMLOCK=infinity in the systemd unit"
@@ -134,16 +133,6 @@ def _raised(which: int, wanted: int) -> int:
         resource.setrlimit(which, (wanted, hard))
         return wanted
     return soft
-
-
-def _may_lock_all() -> bool:
-    """Whether this process has the capability to which the limit does not apply."""
-    try:
-        lines = Path("/proc/self/status").read_text().splitlines()
-        effective = next(line.split()[1] for line in lines if line.startswith("CapEff"))
-    except (OSError, StopIteration):
-        return False
-    return bool(int(effective, 16) >> _CAP_IPC_LOCK & 1)
 
 
 def _user() -> str:

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from humanoid_rl_ros.doctor.machine import judge_machine
-from humanoid_rl_ros.doctor.machine_facts import UNLIMITED, Machine
+from humanoid_rl_ros.doctor.machine_facts import Machine
 from humanoid_rl_ros.doctor.machine_reading import read_installation, read_machine
 from humanoid_rl_ros.doctor.network import judge_network
+from humanoid_rl_ros.process_limits import UNLIMITED
 
 GIGABYTE = 1_000_000_000
 ROBOT = Machine(
@@ -41,7 +42,7 @@ def test_a_robots_computer_has_what_it_needs() -> None:
         ({"load": 7.5}, "load", "warning"),
         ({"governors": ("performance", "powersave")}, "governor", "warning"),
         ({"realtime_priority": 0}, "realtime_priority", "note"),
-        ({"locked_memory": 8_000_000}, "locked_memory", "note"),
+        ({"locked_memory": 8_000_000_000}, "locked_memory", "note"),
         ({"realtime_kernel": False}, "kernel", "note"),
         ({"realtime_share_us": -1}, "realtime_share", "note"),
         ({"realtime_share_us": 0}, "realtime_share", "warning"),
@@ -90,9 +91,13 @@ def test_this_machine_can_be_read(tmp_path: Path) -> None:
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, "kilted", "discovery", "warning"),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_SECURITY_ENABLE": "true"}, "kilted", "discovery", "ok"),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCAL"}, "kilted", "discovery", "warning"),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "localhost"}, "kilted", "discovery", "warning"),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "OFF"}, "kilted", "discovery", "warning"),
+        ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET", "ROS_SECURITY_ENABLE": "TRUE"}, "kilted", "discovery", "warning"),
         ({"ROS_STATIC_PEERS": "10.0.0.2"}, "kilted", "peers", "note"),
         ({}, "kilted", "security", "note"),
+        ({"ROS_SECURITY_ENABLE": "false"}, "kilted", "security", "note"),
+        ({"ROS_SECURITY_ENABLE": "TRUE", "ROS_SECURITY_STRATEGY": "Enforce"}, "kilted", "security", "error"),
         ({"ROS_SECURITY_ENABLE": "true"}, "kilted", "security", "warning"),
         ({"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_STRATEGY": "Enforce"}, "kilted", "security", "error"),
     ],

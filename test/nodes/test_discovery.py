@@ -22,6 +22,9 @@ LOCAL = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         ({"ROS_DISTRO": "humble"}, LOCAL | {"ROS_LOCALHOST_ONLY": "1"}),
         ({"ROS_DISTRO": "humble", "ROS_LOCALHOST_ONLY": "0"}, {}),
         ({"ROS_DISTRO": "humble", "ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, {}),
+        (LOCAL | {"ROS_DISTRO": "humble"}, {"ROS_LOCALHOST_ONLY": "1"}),  # which does not know the other
+        (LOCAL | {"ROS_DISTRO": "humble", "ROS_LOCALHOST_ONLY": "0"}, {}),
+        (LOCAL | {"ROS_DISTRO": "jazzy"}, {}),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"}, {}),
         ({"ROS_AUTOMATIC_DISCOVERY_RANGE": ""}, LOCAL),
     ],
