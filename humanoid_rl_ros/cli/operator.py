@@ -10,15 +10,28 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from rclpy.node import Node
+from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.interfaces import topics
+from humanoid_rl_ros.interfaces.discovery import LOCALHOST_ONLY, RANGE, keep_discovery_local
 from humanoid_rl_ros.nodes.quality import qos
 
 PATIENCE_S = 5.0
 """For discovery, and again for an answer."""
+
+
+def operator_node(context: Any = None) -> Node:
+    """A node that serves nothing: the operator's key allows no more than to ask and to hear.
+
+    Args:
+        context: of rclpy; None: the default one.
+    """
+    silent = [Parameter("start_type_description_service", value=False)]
+    name = f"humanoid_rl_operator_{os.getpid()}"
+    return Node(name, context=context, start_parameter_services=False, parameter_overrides=silent)
 
 
 class Operator:
@@ -34,9 +47,9 @@ class Operator:
         self._node: Node | None = None
 
     def __enter__(self) -> Operator:
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        keep_discovery_local()
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)  # Ctrl-C ends the command, not a wait
-        self._node = rclpy.create_node(f"humanoid_rl_operator_{os.getpid()}")
+        self._node = operator_node()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,9 +101,9 @@ class Operator:
         while not done():
             if time.monotonic() > end:
                 domain = os.environ.get("ROS_DOMAIN_ID", "0")
-                reach = os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+                chosen = LOCALHOST_ONLY if os.environ.get(LOCALHOST_ONLY) else RANGE
                 raise HumanoidError(
                     f"waited {PATIENCE_S:g} s in vain for {what}; is a safety monitor running there? Looked in "
-                    f"ROS_DOMAIN_ID={domain} with ROS_AUTOMATIC_DISCOVERY_RANGE={reach}"
+                    f"ROS_DOMAIN_ID={domain} with {chosen}={os.environ[chosen]}"
                 )
             rclpy.spin_once(self._node, timeout_sec=0.05)

@@ -6,12 +6,14 @@ that dies is started again, DISARMED; a policy that dies is not, for what made i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import yaml
 
+from humanoid_rl_ros.interfaces.discovery import discovery_additions
 from humanoid_rl_ros.nodes.graph import GraphParameters
 from humanoid_rl_ros.nodes.onboard_profile import MachineProfile, OnboardProfile
 
@@ -25,6 +27,9 @@ CARRIED = (
 """Variables of the environment in which the units are made that the services get too."""
 _BOOTSTRAPPED = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 """Set where ROS came as wheels, which find their libraries by themselves, anew in each process."""
+ENCLAVES = "humanoid"
+"""Head of the enclaves of a robot without a namespace, as in policy.xml; that of another is its namespace."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,7 @@ def carried_environment(environment: Mapping[str, str]) -> dict[str, str]:
     kept = {name: environment[name] for name in CARRIED if environment.get(name)}
     if _BOOTSTRAPPED in environment:
         kept.pop("LD_LIBRARY_PATH", None)
-    kept.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    kept |= discovery_additions(kept)
     return {**kept, "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", "RCUTILS_COLORIZED_OUTPUT": "0"}
 
 
@@ -89,7 +94,7 @@ def unit_texts(service: Service, profile: OnboardProfile | None) -> dict[str, st
     return {
         monitor: _unit(
             service,
-            "safety_monitor_node",
+            "safety_monitor",
             [f"Description=Safety monitor of {service.name}", "StartLimitIntervalSec=60", "StartLimitBurst=20"],
             [*again, *_allowances(profile.safety_monitor)],
         ),
@@ -103,10 +108,13 @@ def unit_texts(service: Service, profile: OnboardProfile | None) -> dict[str, st
     }
 
 
-def _unit(service: Service, module: str, head: list[str], rest: list[str]) -> str:
-    words = [service.python, "-m", f"humanoid_rl_ros.nodes.{module}", "--ros-args"]
+def _unit(service: Service, node: str, head: list[str], rest: list[str]) -> str:
+    module = f"humanoid_rl_ros.nodes.{node.removesuffix('_node')}_node"
+    words = [service.python, "-m", module, "--ros-args"]
     if service.namespace.strip("/"):
         words += ["-r", f"__ns:=/{service.namespace.strip('/')}"]
+    if service.environment.get("ROS_SECURITY_ENABLE") == "true":
+        words += ["--enclave", f"/{service.namespace.strip('/') or ENCLAVES}/{node}"]
     words += ["--params-file", service.parameters_file]
     lines = [
         "[Unit]",
@@ -142,9 +150,10 @@ def _allowances(machine: MachineProfile) -> list[str]:
 
 
 def _quoted(word: str) -> str:
-    """A word of a unit file, in which systemd expands %."""
+    """A word of a unit file, in which systemd expands %, and a line ends where a line ends."""
     escaped = word.replace("%", "%%")
-    if escaped and not set(escaped) & set(" \t\"'\\$;"):
+    if escaped and escaped.isprintable() and not set(escaped) & set(" \"'\\$;"):
         return escaped
     escaped = escaped.replace("\\", "\\\\").replace('"', '\\"')
+    escaped = _CONTROL.sub(lambda found: "\\x" + format(ord(found[0]), "02x"), escaped)
     return f'"{escaped}"'

@@ -116,6 +116,34 @@ def test_the_doctor_may_hear_what_it_listens_to() -> None:
 
 
 @pytest.mark.ros
+def test_the_operators_commands_do_what_the_operator_may(tmp_path: Path) -> None:
+    pytest.importorskip("rclpy")
+    from ros_graph import open_graph
+
+    from humanoid_rl_ros.cli import operator
+
+    with open_graph(tmp_path) as graph:
+        node = operator.operator_node(graph.tester.context)
+        try:
+            asks = (
+                node.get_publisher_names_and_types_by_node,
+                node.get_subscriber_names_and_types_by_node,
+                node.get_service_names_and_types_by_node,
+            )
+            name = node.get_name()
+            graph.until(lambda: asks[0](name, "/"), "the operator's own publishers")
+            may = rights()["operator"]
+            for right, ask in zip(("publish", "subscribe", "reply"), asks, strict=True):
+                does = {topic for topic, _ in ask(name, "/")}
+                assert not _unmatched(does, may[right]), right
+        finally:
+            node.destroy_node()
+    wanted = {f"/{name}" for name in (topics.SAFETY_ARM, topics.SAFETY_RESET, topics.SAFETY_EMERGENCY_STOP)}
+    assert wanted <= may["request"]
+    assert topics.DIAGNOSTICS.name in may["subscribe"]
+
+
+@pytest.mark.ros
 def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
     pytest.importorskip("rclpy")
     pytest.importorskip("mujoco")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,14 +69,37 @@ def test_services_find_ros_as_whoever_made_them_and_keep_to_the_machine() -> Non
     assert "PATH" not in found
     wheels = carried_environment({**given, "_ROS_WHEELS_BOOTSTRAP_COMPLETE": "1"})
     assert "LD_LIBRARY_PATH" not in wheels  # each process sets it anew
+    local = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
+    for humble in ({"ROS_DISTRO": "humble"}, {"ROS_DISTRO": "humble"} | local):
+        assert carried_environment(humble)["ROS_LOCALHOST_ONLY"] == "1"
     assert carried_environment({"ROS_AUTOMATIC_DISCOVERY_RANGE": "SUBNET"})["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "SUBNET"
+
+
+@pytest.mark.parametrize(("namespace", "head"), [("", "/humanoid"), ("/left/", "/left")])
+def test_with_security_each_node_has_its_enclave(namespace: str, head: str) -> None:
+    keys = carried_environment({"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_KEYSTORE": "/keys"})
+    units = unit_texts(replace(SERVICE, namespace=namespace, environment=keys), None)
+    for name, node in ((MONITOR, "safety_monitor"), (POLICY, "policy_node")):
+        (command,) = lines(units[name], "ExecStart")
+        words = command.split()
+        assert words[words.index("--enclave") + 1] == f"{head}/{node}"
+        assert words.index("--enclave") > words.index("--ros-args")
+    off = carried_environment({"ROS_SECURITY_ENABLE": "TRUE"})  # which ROS takes for off
+    assert "--enclave" not in unit_texts(replace(SERVICE, environment=off), None)[MONITOR]
+
+
+def test_a_variable_of_many_lines_stays_one_word() -> None:
+    xml = '<CycloneDDS>\n\t<Domain Id="any"/>\r\n</CycloneDDS>'
+    unit = unit_texts(replace(SERVICE, environment={"CYCLONEDDS_URI": xml}), None)[MONITOR]
+    escaped = '<CycloneDDS>\\x0a\\x09<Domain Id=\\"any\\"/>\\x0d\\x0a</CycloneDDS>'
+    assert lines(unit, "Environment") == [f'"CYCLONEDDS_URI={escaped}"']
 
 
 def test_systemd_finds_nothing_wrong_with_them(tmp_path: Path) -> None:
     verify = shutil.which("systemd-analyze")
     if verify is None:
         pytest.skip("systemd-analyze is not installed")
-    service = Service("left", "root", "/bin/sh", "a/b", str(tmp_path / "left.yaml"), {"A": 'b "c" 50% d'})
+    service = Service("left", "root", "/bin/sh", "a/b", str(tmp_path / "left.yaml"), {"A": 'b "c"\n\t50% d'})
     files = []
     for name, text in unit_texts(service, find_profile("")).items():
         (tmp_path / name).write_text(text)
