@@ -153,13 +153,15 @@ class Graph:
             profile = QoSProfile(depth=100, reliability=ReliabilityPolicy.RELIABLE)
         return self.tester.create_publisher(kind or topic.type, name or topic.name, profile)
 
-    def call(self, kind: Any, name: str, request: Any, within: float = 5.0) -> Any:
+    def call(
+        self, kind: Any, name: str, request: Any, within: float = 20.0, pump: Callable[[], None] | None = None
+    ) -> Any:
         """The response of a service."""
         client = self.tester.create_client(kind, name)
         try:
-            self.until(client.service_is_ready, f"service {name}", within)
+            self.until(client.service_is_ready, f"service {name}", within, pump)
             future = client.call_async(request)
-            self.until(future.done, f"answer of {name}", within)
+            self.until(future.done, f"answer of {name}", within, pump)
             return future.result()
         finally:
             self.tester.destroy_client(client)
@@ -167,7 +169,7 @@ class Graph:
     # Time.
 
     def until(
-        self, done: Callable[[], object], what: str, within: float = 5.0, pump: Callable[[], None] | None = None
+        self, done: Callable[[], object], what: str, within: float = 20.0, pump: Callable[[], None] | None = None
     ) -> None:
         """Spin until something holds; fail when it never does.
 
@@ -189,7 +191,7 @@ class Graph:
     def spin(self, seconds: float, pump: Callable[[], None] | None = None) -> None:
         """Let time pass."""
         end = time.monotonic() + seconds
-        self.until(lambda: time.monotonic() > end, "time", seconds + 5.0, pump)
+        self.until(lambda: time.monotonic() > end, "time", seconds + 20.0, pump)
 
     def close(self) -> None:
         """Take everything down, whatever state it is in."""
@@ -306,6 +308,6 @@ class FakeRobot:
         self._graph.until(answer, f"a command in {frame} for {stamp_ns} ns")
         return list(answer()[0].effort)
 
-    def arm(self, wanted: bool = True) -> SetBool.Response:
+    def arm(self, wanted: bool = True, pump: Callable[[], None] | None = None) -> SetBool.Response:
         """Ask the safety monitor."""
-        return self._graph.call(SetBool, topics.SAFETY_ARM, SetBool.Request(data=wanted))
+        return self._graph.call(SetBool, topics.SAFETY_ARM, SetBool.Request(data=wanted), pump=pump)

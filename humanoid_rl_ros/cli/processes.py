@@ -28,7 +28,7 @@ __all__ = [
     "parameter_arguments",
 ]
 
-DOMAINS = range(1, 102)  # beyond, the ports of DDS meet those that Linux hands out by itself
+DOMAINS = range(1, 101)  # beyond, the ports of DDS meet those that Linux hands out by itself
 FIRST_PORT, PORTS = 7400, 250
 """Of DDS: the first of domain 0, and how many each domain has."""
 

@@ -37,7 +37,7 @@ def findings(folder: Path) -> dict[str, dict[str, Any]]:
 
 def test_without_ros_the_machine_is_looked_at(tmp_path: Path) -> None:
     done = start(tmp_path, "--robot", "reference", before="import sys; sys.modules['rclpy'] = None")
-    output, _ = done.communicate(timeout=60)
+    output, _ = done.communicate(timeout=120)
     found = findings(tmp_path)
     assert found["ros.rclpy"]["level"] == "warning"
     assert found["graph"]["level"] == "note"
@@ -48,7 +48,7 @@ def test_without_ros_the_machine_is_looked_at(tmp_path: Path) -> None:
 
 def test_the_first_error_is_said_last_and_is_the_exit_status(tmp_path: Path) -> None:
     done = start(tmp_path, "--robot", "nobody", ROS_DOMAIN_ID="x")
-    output, _ = done.communicate(timeout=60)
+    output, _ = done.communicate(timeout=120)
     assert done.returncode == 1
     assert output.strip().splitlines()[-1].startswith("network.domain: ROS_DOMAIN_ID is 'x': set a number")
     assert findings(tmp_path)["robot.file"]["level"] == "error"
@@ -76,7 +76,7 @@ def test_a_graph_in_disorder_is_told_by_name(tmp_path: Path) -> None:
             topics.POLICY_EFFORT.type, topics.POLICY_EFFORT.name, QoSProfile(depth=1, reliability=2)
         )
         robot.heard_by(1)
-        doctor = start(tmp_path, "--robot", str(file), "--seconds", "1", ROS_DOMAIN_ID=str(graph.domain))
+        doctor = start(tmp_path, "--robot", str(file), "--seconds", "3", ROS_DOMAIN_ID=str(graph.domain))
 
         said: set[str] = set()
 
@@ -96,7 +96,7 @@ def test_a_graph_in_disorder_is_told_by_name(tmp_path: Path) -> None:
             imu.linear_acceleration.z = 9.81
             robot.send(states, imu)
 
-        graph.until(ended, "the doctor", 60.0, pump)
+        graph.until(ended, "the doctor", 120.0, pump)
     output = doctor.communicate()[0]
     assert said == {"/parameter_events"}
     found = findings(tmp_path)

@@ -46,8 +46,9 @@ def test_a_process_that_takes_memory_threads_and_files_shows_it() -> None:
     assert after is not None
     assert after.threads - before.threads == 3
     assert after.descriptors - before.descriptors == 5
-    for quantity in ("rss", "uss", "heap"):
-        assert getattr(after, quantity) - getattr(before, quantity) == pytest.approx(50.0, abs=2.0)
+    assert after.heap - before.heap == pytest.approx(50.0, abs=2.0)
+    for quantity in ("rss", "uss"):  # pages of the libraries come and go with the machine's memory
+        assert getattr(after, quantity) - getattr(before, quantity) == pytest.approx(50.0, abs=10.0)
     assert sample_process(process.pid) is None
 
 

@@ -46,15 +46,17 @@ def test_the_gate_is_shown_arming_is_refused_with_what_is_missing_and_the_stop_s
     robot.velocity = np.zeros(2)  # it stands
     graph.until(lambda: robot.status, "the monitor", 20.0)
     missing = "no policy effort has arrived"
-    status, said = asked(graph, robot, "status")
-    assert status == 1
+    expected = {**dict.fromkeys(("sensors", "upright", "joints", "graph", "start pose"), "ok"), "policy": missing}
+    for _ in range(5):  # on a busy machine the robot may fall silent for a moment
+        status, said = asked(graph, robot, "status")
+        assert status == 1
+        rows = dict([cell.strip() for cell in line.split("│")[1:3]] for line in said.splitlines() if "│" in line)
+        if rows == expected and f"two: DISARMED: {missing}" in said:
+            break
+    assert rows == expected
     assert f"two: DISARMED: {missing}" in said
-    rows = [[cell.strip() for cell in line.split("│")[1:3]] for line in said.splitlines() if "│" in line]
-    assert dict(rows) == {
-        **dict.fromkeys(("sensors", "upright", "joints", "graph", "start pose"), "ok"),
-        "policy": missing,
-    }
-    assert asked(graph, robot, "arm") == (1, f"refused in DISARMED: {missing}\n")
+    refusal = (1, f"refused in DISARMED: {missing}\n")
+    assert any(asked(graph, robot, "arm") == refusal for _ in range(5))
     assert asked(graph, robot, "stop") == (0, "emergency stop\n")
     graph.until(lambda: robot.state == "ESTOP", "ESTOP", pump=robot.stream)
 

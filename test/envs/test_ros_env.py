@@ -139,7 +139,7 @@ def test_gymnasiums_own_checker_is_content() -> None:
 
 
 def test_a_started_simulator_that_fails_is_told_in_time_and_another_takes_its_place(refuses: Refuses) -> None:
-    with closing(over_ros(timeout=3.0)) as env:
+    with closing(over_ros(timeout=10.0)) as env:
         first, _ = env.reset(seed=1)
         still = np.zeros(env.action_space.shape, np.float32)
         walked = [env.step(still)[0] for _ in range(5)]
@@ -149,7 +149,7 @@ def test_a_started_simulator_that_fails_is_told_in_time_and_another_takes_its_pl
             began = time.monotonic()
             with refuses(SimulatorError, words, "reset the environment"):
                 env.step(still)
-            assert time.monotonic() - began < 15.0
+            assert time.monotonic() - began < 40.0
             with refuses(SimulatorError, "lost", "reset the environment"):
                 env.step(still)
             np.testing.assert_array_equal(env.reset(seed=1)[0], first)

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_in_world import StandInWorld
 
+from humanoid_rl_ros.cli.processes import domains_to_take
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.world_control import WorldControl, WorldControlError, WorldRequest
 
@@ -185,7 +186,7 @@ def served(world: StandInWorld, service: str, clock: str) -> Iterator[None]:
 
 
 @pytest.mark.ros
-def test_over_dds(refuses: Refuses) -> None:
+def test_over_dds(refuses: Refuses, monkeypatch: pytest.MonkeyPatch) -> None:
     rclpy = pytest.importorskip("rclpy")
     from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
     from rcl_interfaces.srv import SetParametersAtomically
@@ -207,6 +208,8 @@ def test_over_dds(refuses: Refuses) -> None:
         ]
         return SetParametersAtomically.Request(parameters=parameters)
 
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(domains_to_take()[0]))
+    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
     service = WorldService(SetParametersAtomically, filled, lambda response: bool(response.result.successful))
     world = StandInWorld(paused=False)
     context = rclpy.Context()

@@ -33,9 +33,9 @@ from humanoid_rl_ros.resources import find_robot
 
 pytestmark = pytest.mark.ros
 ROBOT = find_robot("reference")
-START = 20.0  # three interpreters on a busy machine [s]
+START = 60.0  # three interpreters on a busy machine [s]
 # A process killed while it writes to shared memory can hold up what its neighbours hear, for seconds [s].
-AFTER_KILL = 15.0
+AFTER_KILL = 40.0
 PERIOD = 2_000_000
 LENGTH = 0.3
 Trajectory = dict[int, tuple[bytes, bytes, bytes]]
@@ -65,7 +65,7 @@ class Running:
         # On a busy machine all three may stand still for longer than a robot's limits allow,
         # and the robot falls meanwhile.
         limits.write_text(
-            "format: 1\ncommand_timeout: 0.3\nstate_timeout: 2.0\nimu_timeout: 2.0\n"
+            "format: 1\ncommand_timeout: 1.0\nstate_timeout: 2.0\nimu_timeout: 2.0\ntick_overrun: 1.0\n"
             "tilt_limit: 1.6\ntilt_time: 2.0\nfalling_time: 2.0\n"
         )
         monitor = {"lockstep_timeout": watchdog} if stamped else {"limits": limits}
@@ -91,6 +91,10 @@ class Running:
     @property
     def state(self) -> str:
         return values_of(self.status[-1])["state"] if self.status else ""
+
+    @property
+    def last_fault(self) -> str:
+        return values_of(self.status[-1])["last_fault"] if self.status else ""
 
     def now(self) -> int:
         return stamp_to_ns(self.states[-1].header.stamp) if self.states else -1
@@ -139,8 +143,9 @@ def end(process: NodeProcess) -> None:
     """As a user ends it; it takes its own segment of shared memory with it, whose lock is one of its files."""
     files = [file.resolve() for file in Path(f"/proc/{process.process.pid}/fd").glob("*")]
     own = [file for file in files if re.fullmatch("fastdds_[0-9a-f]{16}_el", file.name)]
+    assert own
     process.interrupt()
-    assert process.ended(2.0) == 0, process.output[-2000:]
+    assert process.ended(10.0) == 0, process.output[-2000:]
     assert "Traceback" not in process.output
     assert not [lock for lock in own if lock.exists()]
 
@@ -184,7 +189,7 @@ def test_lockstep_is_the_same_in_new_processes(tmp_path: Path) -> None:
 
 
 def test_in_lockstep_the_monitor_outlives_the_policy_and_the_bridge_the_monitor(graph: Graph, tmp_path: Path) -> None:
-    it = Running(graph, tmp_path, "lockstep", watchdog=3.0, lockstep_timeout=3.5)
+    it = Running(graph, tmp_path, "lockstep", watchdog=3.0, lockstep_timeout=4.0)
     it.passes(20 * PERIOD)
     it.policy.kill()
     graph.until(lambda: it.commands[-1].header.frame_id != "ACTIVE", "damping", AFTER_KILL)
@@ -211,11 +216,11 @@ def test_in_lockstep_the_monitor_outlives_the_policy_and_the_bridge_the_monitor(
 
 
 def test_in_real_time_the_monitor_outlives_the_policy_and_the_bridge_the_monitor(graph: Graph, tmp_path: Path) -> None:
-    it = Running(graph, tmp_path, "realtime", command_timeout=0.5)
+    it = Running(graph, tmp_path, "realtime", command_timeout=1.0)
     graph.spin(0.2)
     it.policy.kill()
-    graph.until(lambda: it.state != "ACTIVE", "the time-out", AFTER_KILL)
-    assert values_of(it.status[-1])["last_fault"].startswith("command_timeout")
+    graph.until(lambda: it.last_fault.startswith("command_timeout"), "the time-out", AFTER_KILL)
+    assert it.state != "ACTIVE"
     start = len(it.commands)
     graph.until(lambda: len(it.commands) > start + 20, "commands", AFTER_KILL)
     possible = {tuple(damping(state)) for state in it.states}
@@ -239,8 +244,10 @@ def test_the_monitors_last_words_are_damping_and_then_zero(graph: Graph, tmp_pat
     graph.spin(0.1)
     start = len(it.commands)
     end(it.monitor)
-    graph.spin(0.1)
-    assert not any(it.commands[-1].data)
+    graph.until(lambda: len(it.commands) > start and not any(it.commands[-1].data), "zero")
+    heard = len(it.commands)
+    graph.spin(0.3)
+    assert len(it.commands) == heard
     possible = {tuple(damping(state)) for state in it.states}
     assert sum(tuple(m.data) in possible for m in it.commands[start:-1]) > 10
     assert it.state != "ACTIVE"
@@ -277,7 +284,7 @@ def test_without_autostart_a_node_waits_and_ends_quietly_when_its_terminal_is_cl
     process = graph.process("policy_node")
     graph.until(lambda: "waiting for its lifecycle" in process.output, "the node", START)
     process.process.send_signal(signal.SIGHUP)
-    assert process.ended(2.0) == 0, process.output
+    assert process.ended(10.0) == 0, process.output
     assert "Traceback" not in process.output
 
 
