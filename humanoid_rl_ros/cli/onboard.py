@@ -63,6 +63,9 @@ def write_onboard(options: OnboardOptions, console: Console) -> None:
         raise ConfigError(f"a service cannot be called '{options.name}': letters, digits, - and _ alone")
     if not _NAMESPACE.fullmatch(options.namespace):
         raise ConfigError(f"no ROS namespace: '{options.namespace}'")
+    topic = options.base_velocity_topic
+    if topic and not _NAMESPACE.fullmatch(topic):
+        raise ConfigError(f"no ROS topic: '{topic}'")
     profile = find_profile(options.profile)
     graph = robot_parameters(
         _whole(options.robot, folders=False),

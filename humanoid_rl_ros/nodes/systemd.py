@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.interfaces.discovery import discovery_additions
 from humanoid_rl_ros.nodes.graph import GraphParameters
 from humanoid_rl_ros.nodes.onboard_profile import MachineProfile, OnboardProfile
@@ -30,6 +31,9 @@ _BOOTSTRAPPED = "_ROS_WHEELS_BOOTSTRAP_COMPLETE"
 ENCLAVES = "humanoid"
 """Head of the enclaves of a robot without a namespace, as in policy.xml; that of another is its namespace."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+_USER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,10 @@ class Service:
     namespace: str
     parameters_file: str
     environment: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if not _USER.fullmatch(self.user):
+            raise ConfigError(f"{self.user!r} is no name of a user: letters, digits, _, . and - alone")
 
 
 def carried_environment(environment: Mapping[str, str]) -> dict[str, str]:
@@ -144,8 +152,6 @@ def _allowances(machine: MachineProfile) -> list[str]:
         lines.append(f"LimitRTPRIO={machine.realtime_priority}")
     if machine.lock_memory:
         lines.append("LimitMEMLOCK=infinity")
-    if machine.cpus:
-        lines.append(f"CPUAffinity={' '.join(map(str, machine.cpus))}")
     return lines
 
 

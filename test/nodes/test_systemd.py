@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from conftest import Refuses
 
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.nodes.graph import robot_parameters
 from humanoid_rl_ros.nodes.onboard_profile import MachineProfile, OnboardProfile, find_profile
 from humanoid_rl_ros.nodes.systemd import Service, carried_environment, parameters_text, unit_texts
@@ -38,9 +40,15 @@ def test_a_unit_allows_what_the_profile_asks_for() -> None:
     units = unit_texts(SERVICE, OnboardProfile(MachineProfile(60, True, (3, 2)), MachineProfile()))
     assert lines(units[MONITOR], "LimitRTPRIO") == ["60"]
     assert lines(units[MONITOR], "LimitMEMLOCK") == ["infinity"]
-    assert lines(units[MONITOR], "CPUAffinity") == ["3 2"]
     assert "Limit" not in units[POLICY]
-    assert "CPUAffinity" not in units[POLICY]
+    # The nodes ask for their CPUs themselves, and go on without those that are not there; systemd would not.
+    assert "CPUAffinity" not in units[MONITOR]
+
+
+def test_nothing_but_a_name_is_a_user(refuses: Refuses) -> None:
+    for user in ("robot\nExecStartPre=/bin/true", "", "a b", "-x"):
+        with refuses(ConfigError, "is no name of a user"):
+            replace(SERVICE, user=user)
 
 
 def test_paths_of_any_letters_reach_the_node_as_they_are() -> None:
