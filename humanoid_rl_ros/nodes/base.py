@@ -9,6 +9,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import rclpy
@@ -49,14 +50,18 @@ class ManagedNode(LifecycleNode):
     def __init__(self, name: str, parameters: type[Any], **options: Any) -> None:
         super().__init__(name, **options)
         self._parameters_type = parameters
-        declare(self, parameters)
+        self._diagnostics: Any = None
+        try:
+            declare(self, parameters)
+        except Exception:
+            self.destroy_node()
+            raise
         # Of the callbacks the newest is asked first: rclpy's own, which moves the node to the other clock, never hears
         # of what is refused here.
         self.add_on_set_parameters_callback(self._refuse_another_clock)
         self.running = False
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._entities: list[tuple[Callable[[Any], Any], Any]] = []
-        self._diagnostics: Any = None
         self._given: Any = None
         self._claims: tuple[Claim, ...] = ()
         self._warned: dict[str, float] = {}
@@ -227,6 +232,17 @@ class ManagedNode(LifecycleNode):
         if self.running:
             self._deactivate()
         self._release()
+
+    def destroy_node(self) -> None:
+        """As rclpy's, after what was set up is released.
+
+        rclpy leaves the state machine, and with it the participant would stay alive, with all its threads.
+        """
+        if self._diagnostics is not None:
+            with suppress(Exception):  # the context may have ended before
+                self._release()
+        super().destroy_node()
+        self._state_machine.destroy_when_not_in_use()
 
     def send_diagnostics(self) -> None:
         """Publish the node's line now."""
