@@ -73,7 +73,7 @@ bench-training: $(TEST_STAMP) $(PACKAGE_STAMP)
 
 # PYTHONSAFEPATH: `python -m humanoid_rl_ros...`, started by a test from here, meets the installed package too.
 test: $(TEST_STAMP) $(PACKAGE_STAMP)
-	@PYTHONSAFEPATH=1 $(BIN)/pytest $(ARGS)
+	@PYTHONSAFEPATH=1 .ci/test $(BIN)/pytest $(ARGS)
 
 test-slow: $(TEST_STAMP) $(PACKAGE_STAMP)
 	@PYTHONSAFEPATH=1 $(BIN)/pytest -m slow $(ARGS)

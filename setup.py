@@ -100,6 +100,7 @@ setup(
         "peers": ["stable-baselines3>=2.9,<3", "rsl-rl-lib>=5.5,<6"],
         "test": [
             "pytest==8.3.5",  # launch_pytest breaks with 8.4, launch_testing with 9
+            "pytest-xdist>=3.6,<4",
             "hypothesis>=6.100,<7",
             ONNX,
             "catkin-pkg>=1.0,<2",

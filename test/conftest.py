@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,11 @@ from hypothesis import settings
 
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.core.robot import JointSpec, RobotSpec
+
+# A console takes the width that is set where it is made: none, so that each test may set its own.
+os.environ.pop("COLUMNS", None)
+with suppress(ImportError):
+    import humanoid_rl_ros.cli.terminal  # noqa: F401
 
 # Two busy cores make single examples slow without meaning anything.
 settings.register_profile("moderate", max_examples=60, deadline=None)

@@ -1,8 +1,9 @@
 """Recorded states and setups of earlier formats, made into those of this version.
 
 Whoever renames or removes an attribute of a control's classes, or a key of a setup, raises the format and adds here
-what makes the one before into it: a recording is to be replayed for as long as anybody keeps it. A new attribute
-needs nothing: what a recording does not say stays as it was made.
+what makes the one before into it: a recording is to be replayed for as long as anybody keeps it. For a new attribute
+of a state the format is raised too, and nothing is to be made: what a recording does not say stays as it was made, and
+states of an earlier format are set but not compared to the byte. A new key of a setup needs its default alone.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from humanoid_rl_ros.core.errors import BagError
 
 Document = dict[str, Any]
 Migrations = Mapping[int, Callable[[Document], Document]]
-STATE_FORMAT = 1
-STATE_MIGRATIONS: Migrations = {}
-"""By format: what makes the next one of it."""
+STATE_FORMAT = 2
+STATE_MIGRATIONS: Migrations = {1: lambda document: document}
+"""By format: what makes the next one of it. 2: the safety monitor knows how long all has been well."""
 SETUP_FORMAT = 1
 SETUP_MIGRATIONS: Migrations = {}
 

@@ -41,6 +41,7 @@ class SafetySettings:
         clock_may_reset: whether stamps that go back mean that the simulation was reset.
         stamped_commands: whether joint commands are `JointState`, or `Float64MultiArray`.
         auto_arm: whether it arms itself the first time it is READY.
+        settles: whether all must be well for `SafetyLimits.ready_time` before it is READY; not in lock-step.
         lockstep_timeout_ns: in lock-step, wall time without a policy effort after which damping begins [ns].
         effort_topic, command_topic: resolved names, for messages.
     """
@@ -49,6 +50,7 @@ class SafetySettings:
     clock_may_reset: bool = False
     stamped_commands: bool = False
     auto_arm: bool = False
+    settles: bool = False
     lockstep_timeout_ns: int = 5_000_000_000
     effort_topic: str = topics.POLICY_EFFORT.name
     command_topic: str = topics.JOINT_COMMAND.name
@@ -85,7 +87,7 @@ class SafetyControl:
         self._robot = robot
         self._settings = settings
         self._outlet = outlet
-        self.monitor = SafetyMonitor(robot, limits)
+        self.monitor = SafetyMonitor(robot, limits, settles=settings.settles)
         self._state_reader, self._effort_reader = JointStateReader(), JointStateReader()
         self._writer = JointStateWriter(robot.joint_names, ("effort",))
         self._state_matcher = JointMatcher(robot.joint_names, robot.ignored_joints)

@@ -55,6 +55,7 @@ class SafetyMonitorNode(ManagedNode):
             clock_may_reset=bool(self.get_parameter("use_sim_time").value),
             stamped_commands=stamped,
             auto_arm=parameters.auto_arm,
+            settles=not lockstep,
             lockstep_timeout_ns=round(parameters.lockstep_timeout * 1e9),
             effort_topic=self._effort_topic,
             command_topic=self._command_topic,

@@ -55,6 +55,7 @@ class SafetyLimits:
         flood_rate: rate of states or IMU messages that no robot has [Hz].
         flood_efforts: policy efforts for one state, on the average.
         tick_overrun: how late the monitor itself may be [s].
+        ready_time: how long all must be well, without a break, before the robot may be armed [s].
 
     What the robot does:
 
@@ -118,6 +119,7 @@ class SafetyLimits:
     flood_rate: float = _limit(1200.0, 1e5)
     flood_efforts: float = _limit(4.0, 100.0, 1.0)
     tick_overrun: float = _limit(0.05, 1.0)
+    ready_time: float = _limit(0.5, 10.0)
 
     joint_speed: float = _limit(1.5, 3.0)
     joint_speed_count: int = _limit(5, 1000)

@@ -31,6 +31,7 @@ class SafetyMachine:
     Args:
         robot: joint order and limits.
         limits: thresholds.
+        settles: whether `ready_time` must pass before READY; in lock-step nothing can be late, and it need not.
 
     Attributes:
         changes: grows whenever the status has changed.
@@ -40,9 +41,10 @@ class SafetyMachine:
     NOT_STATE = frozenset({"_ring"})
     """What is told to people and decides nothing."""
 
-    def __init__(self, robot: RobotSpec, limits: SafetyLimits) -> None:
+    def __init__(self, robot: RobotSpec, limits: SafetyLimits, *, settles: bool = False) -> None:
         self._robot = robot
         self._limits = limits
+        self._settles = settles
         self._envelope = Envelope(robot, limits)
         self._arrivals = Arrivals(limits)
         self._states = StateRules(robot, limits)
@@ -58,6 +60,7 @@ class SafetyMachine:
         self._estop_damped = False
         self._began_ns: int | None = None
         self._sound, self._still, self._up, self._stood = Lasting(), Lasting(), Lasting(), Lasting()
+        self._settled = Lasting()
         self._status = SafetyStatus(SafetyState.DISARMED, reason="startup", text="not armed yet")
         self._counts: Counter[str] = Counter()
         self._direction: FallDirection | None = None
@@ -114,10 +117,25 @@ class SafetyMachine:
 
     def _get_ready(self, now_ns: int) -> None:
         found = next(filter(None, self.gate(now_ns).values()), None)
+        lasted_ns = self._settled.update(now_ns, found is None)
         if found is not None:
             self._go(now_ns, SafetyState.DISARMED, found.code, found.text)
-        elif self.state is SafetyState.DISARMED:
+        elif self.state is SafetyState.READY:
+            return
+        elif self._settles and lasted_ns < self._limits.ready_time * 1e9:
+            text = f"all must be well for {self._limits.ready_time:g} s before the robot may be armed"
+            self._go(now_ns, SafetyState.DISARMED, "settling", text)
+        else:
             self._go(now_ns, SafetyState.READY)
+
+    def _came(self, source: Source, now_ns: int) -> None:
+        """A message that could be read; one after a gap shows a gap that no tick may have seen."""
+        gap = self._arrivals.late(source, now_ns)
+        self._arrivals.came(source, now_ns)
+        if self._settles and gap is not None:
+            self._settled.reset()
+            if self.state is SafetyState.READY:
+                self._go(now_ns, SafetyState.DISARMED, gap.code, gap.text)
 
     def _supervise(self, now_ns: int, jump: Violation | None) -> None:
         """Efforts pass: the first rule that does not hold ends that, sensors first."""
@@ -224,7 +242,7 @@ class SafetyMachine:
             self._direction = None
         if state is not before.state:
             self._began_ns = now_ns
-            for lasting in (self._sound, self._still, self._up):
+            for lasting in (self._sound, self._still, self._up, self._settled):
                 lasting.reset()
         if (state, reason) != (before.state, before.reason):
             self.changes += 1

@@ -19,6 +19,7 @@ class SafetyMonitor(SafetyMachine):
     Args:
         robot: joint order and limits.
         limits: thresholds.
+        settles: whether `ready_time` must pass before READY; in lock-step nothing can be late, and it need not.
 
     `observe` with every state, `judge` with every policy effort, `tick` from a timer; each may change the status, and
     gives the effort to send, if one is to be sent. `now_ns` is a monotonic clock read at the arrival of the message;
@@ -46,9 +47,9 @@ class SafetyMonitor(SafetyMachine):
             self._restarted = False
             if self._arrivals.has_come(Source.COMMAND):
                 self._arrivals.came(Source.COMMAND, now_ns)
-        self._arrivals.came(Source.STATE, now_ns)
+        self._came(Source.STATE, now_ns)
         self._arrivals.readable(Source.STATE)
-        self._arrivals.came(Source.IMU, now_ns if imu_seen_ns is None else imu_seen_ns)
+        self._came(Source.IMU, now_ns if imu_seen_ns is None else imu_seen_ns)
         jump = None
         if not repeated:  # in lock-step the simulation asks again, and what was measured is judged once
             jump = self._states.judge(now_ns, state, moving=self.state in PASSING)
@@ -63,7 +64,7 @@ class SafetyMonitor(SafetyMachine):
             Damping to send when this ended that efforts pass, otherwise None.
         """
         self._arrivals.readable(Source.IMU)
-        self._arrivals.came(Source.IMU, now_ns)
+        self._came(Source.IMU, now_ns)
         return self._end(now_ns, self._states.imu_came(now_ns, stamp_ns))
 
     def judge(
@@ -99,7 +100,7 @@ class SafetyMonitor(SafetyMachine):
         getting_up = meant_for is SafetyState.RECOVERING
         before = self.state
         if before not in PASSING or getting_up == (before is SafetyState.RECOVERING):
-            self._arrivals.came(Source.COMMAND, now_ns)
+            self._came(Source.COMMAND, now_ns)
         self._update(now_ns)
         if self.state not in PASSING or self._state is None:
             return self._ended(now_ns, before)
@@ -127,7 +128,7 @@ class SafetyMonitor(SafetyMachine):
         self._can_get_up = can_get_up
         self._start = Violation("start_pose", refusal) if refusal else None
         if self.state not in PASSING:
-            self._arrivals.came(Source.COMMAND, now_ns)
+            self._came(Source.COMMAND, now_ns)
             self._update(now_ns)
 
     def tick(self, now_ns: int, *, late_ns: int = 0) -> JointEffort | None:
@@ -196,7 +197,7 @@ class SafetyMonitor(SafetyMachine):
         self._began_ns = None
         self._states.reset()
         self._envelope.restart()
-        for lasting in (self._sound, self._still, self._up, self._stood):
+        for lasting in (self._sound, self._still, self._up, self._stood, self._settled):
             lasting.reset()
 
     # What an operator asks.

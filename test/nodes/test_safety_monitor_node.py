@@ -49,6 +49,7 @@ PATIENT = {
     "tick_overrun": 1.0,
     "flood_rate": 1e5,
     "flood_efforts": 100.0,
+    "ready_time": 0.01,
     "estop_damping_time": 0.3,
 }
 
@@ -372,6 +373,15 @@ def test_a_late_subscriber_gets_the_status(rig: Callable[..., Rig]) -> None:
     it.graph.until(lambda: late, "the latched status", pump=it.alive)
     assert values_of(late[0])["state"] == "ACTIVE"
     assert late[0].hardware_id == "two"
+
+
+def test_all_must_be_well_for_a_while_before_it_can_be_armed(rig: Callable[..., Rig]) -> None:
+    it = rig(short={"ready_time": 5.0})
+    it.graph.until(lambda: it.robot.reason == "settling", "all well", pump=it.alive)
+    answer = it.robot.arm(pump=it.alive)
+    text = "refused in DISARMED: all must be well for 5 s before the robot may be armed"
+    assert (answer.success, answer.message) == (False, text)
+    assert set(it.states(0)) == {"DISARMED"}
 
 
 def test_auto_arm_arms_once(rig: Callable[..., Rig]) -> None:

@@ -123,6 +123,7 @@ MOST = {
     "flood_rate": 1e5,
     "flood_efforts": 100.0,
     "tick_overrun": 1.0,
+    "ready_time": 10.0,
     "joint_speed": 3.0,
     "joint_speed_count": 1000,
     "position_horizon": 0.5,
