@@ -15,12 +15,12 @@ from rich.console import Console
 
 from humanoid_rl_ros.cli.files import write_text
 from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.ros_names import is_topic, namespace_of
 from humanoid_rl_ros.nodes.graph import robot_parameters
 from humanoid_rl_ros.nodes.onboard_profile import find_profile
 from humanoid_rl_ros.nodes.systemd import Service, carried_environment, parameters_text, unit_texts
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
-_NAMESPACE = re.compile(r"/?([A-Za-z_][A-Za-z0-9_]*/?)*")
 
 
 @dataclass(frozen=True)
@@ -61,10 +61,9 @@ def write_onboard(options: OnboardOptions, console: Console) -> None:
     """
     if not _NAME.fullmatch(options.name):
         raise ConfigError(f"a service cannot be called '{options.name}': letters, digits, - and _ alone")
-    if not _NAMESPACE.fullmatch(options.namespace):
-        raise ConfigError(f"no ROS namespace: '{options.namespace}'")
+    namespace_of(options.namespace)
     topic = options.base_velocity_topic
-    if topic and not _NAMESPACE.fullmatch(topic):
+    if topic and not is_topic(topic):
         raise ConfigError(f"no ROS topic: '{topic}'")
     profile = find_profile(options.profile)
     graph = robot_parameters(

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 from std_srvs.srv import SetBool, Trigger
 
 from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.ros_names import namespace_of
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.discovery import LOCALHOST_ONLY, RANGE, keep_discovery_local
 from humanoid_rl_ros.nodes.quality import qos
@@ -39,10 +40,13 @@ class Operator:
 
     Args:
         namespace: of the robot's nodes; empty for none.
+
+    Raises:
+        ConfigError: it is no namespace.
     """
 
     def __init__(self, namespace: str) -> None:
-        space = namespace.strip("/")
+        space = namespace_of(namespace)
         self._head = f"/{space}/" if space else "/"
         self._node: Node | None = None
 

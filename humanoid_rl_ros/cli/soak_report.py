@@ -100,7 +100,7 @@ class SoakResult:
             found.append(f"the robot fell ({self.falls} times)")
         elif self.faults:
             found.append(f"the safety monitor took the motors from the policy ({self.faults} times)")
-        if self.safety_state not in ON_ITS_FEET_NAMES:
+        if not self.ended and self.safety_state not in ON_ITS_FEET_NAMES:  # what ends a soak early ends the nodes, too
             found.append(f"the safety monitor was {self.safety_state or 'not heard'} at the end")
         for use in self.processes:
             for what, more, bound, unit in (

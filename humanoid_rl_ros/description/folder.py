@@ -81,7 +81,16 @@ def export_robot(
         files |= {WORLD_FILE: world_text(tree, options), BRIDGE_FILE: bridge_text(tree, options)}
     meshes = _meshes(tree)
     _write(options.folder, files, meshes, overwrite)
-    return Export(tuple(files), len(meshes), tree.stand, tree.notes)
+    return Export(tuple(files), len(meshes), tree.stand, (*tree.notes, *_left(options.folder, files, meshes)))
+
+
+def _left(folder: Path, files: dict[str, str], meshes: dict[str, Mesh]) -> list[str]:
+    """What lies there of an earlier export and is not of this one."""
+    names = [name for name in (WORLD_FILE, BRIDGE_FILE) if name not in files and (folder / name).exists()]
+    stray = [path for path in sorted((folder / MESH_FOLDER).glob("*.stl")) if path.stem not in meshes]
+    names += [f"{MESH_FOLDER}/{path.name}" for path in stray]
+    shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    return [f"not of this export, from an earlier one: {shown}"] if names else []
 
 
 def _meshes(tree: LinkTree) -> dict[str, Mesh]:

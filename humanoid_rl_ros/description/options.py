@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.core.ros_names import namespace_of
 
 DISTRIBUTIONS = ("humble", "jazzy", "kilted", "lyrical", "rolling")
 NEWEST_TRIED = "kilted"
@@ -19,7 +20,8 @@ WORLD = "humanoid"
 IMU_SENSOR = "imu"
 """Name of the sensor, the same in Gazebo and in ros2_control, which finds it by it."""
 WORLD_CONTROL_TYPE = "ros_gz_interfaces/srv/ControlWorld"
-_NAME = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
+_PLUGIN = re.compile(r"[A-Za-z_]\w*((/|::)[A-Za-z_]\w*)*", re.ASCII)
+_SHORTEST_STEP_NS = 1_000
 
 
 def world_control(world: str = WORLD) -> str:
@@ -67,6 +69,13 @@ class ExportOptions:
             )
         if self.substeps < 0:
             raise ConfigError(f"physics steps for a joint state cannot be fewer than 0, found {self.substeps}")
+        if self.substeps and self.hardware:
+            raise ConfigError("a real robot has no physics steps: --substeps is for Gazebo, and --hardware is not")
+        if self.timestep * _NS_PER_S < _SHORTEST_STEP_NS:
+            raise ConfigError(
+                f"{self.substeps} physics steps for a joint state at {self.state_rate:g} Hz are steps of "
+                f"{self.timestep * 1e9:.3g} ns; {_SHORTEST_STEP_NS} ns is the least"
+            )
         if not self.hardware and _NS_PER_S % (int(self.state_rate) * self.steps_per_state):
             raise ConfigError(
                 f"{self.state_rate:g} joint states a second with {self.steps_per_state} physics steps each: a step is "
@@ -79,8 +88,9 @@ class ExportOptions:
                 f"no ROS distribution '{self.distribution}' is known here; "
                 f"{did_you_mean(self.distribution, DISTRIBUTIONS)}"
             )
-        if self.namespace and not _NAME.fullmatch(self.namespace):
-            raise ConfigError(f"'{self.namespace}' is no ROS namespace; letters, digits, _ and / between, such as a/b")
+        namespace_of(self.namespace)
+        if self.hardware and not _PLUGIN.fullmatch(self.hardware):
+            raise ConfigError(f"'{self.hardware}' is no plugin of ros2_control, named such as my_robot/System")
 
     @property
     def steps_per_state(self) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from functools import partial
 from itertools import count
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from humanoid_rl_ros.core.errors import ConfigError, SimulatorError, did_you_mean
 from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.core.ros_names import namespace_of
 from humanoid_rl_ros.description.options import ExportOptions, world_control
 from humanoid_rl_ros.envs.gazebo_robot import GazeboWorld, in_gazebo
 from humanoid_rl_ros.envs.ros_fleet import MakeRobot, RosFleet
@@ -22,7 +22,6 @@ BRIDGE = "humanoid_rl_ros.nodes.simulation_bridge_node"
 START = "start"
 KINDS = ("bridge", "table", "gazebo")
 _SERIAL = count()
-_NAMESPACE = re.compile(r"[A-Za-z_]\w*(/[A-Za-z_]\w*)*")
 
 
 class RosSimulators:
@@ -72,8 +71,7 @@ class RosSimulators:
                 f"{n} robots need {n} different namespaces of simulators; found {', '.join(map(str, self.namespaces))}"
             )
         for name in self.namespaces:
-            if not (isinstance(name, str) and (not name.strip("/") or _NAMESPACE.fullmatch(name.strip("/")))):
-                raise ConfigError(f"{name!r} is no ROS namespace; letters, digits, _ and / between, such as a/b")
+            namespace_of(str(name))
         self._robot, self._timeout, self._start_timeout = robot, timeout, start_timeout
         self._processes = [ProcessGroup() for _ in self.namespaces]
         self._period_ns = 0

@@ -18,7 +18,7 @@ from tiny_policy import write_robot
 
 from humanoid_rl_ros.cli import operator
 from humanoid_rl_ros.cli.processes import node_environment
-from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
 from humanoid_rl_ros.core.robot import load_robot
 
 pytestmark = pytest.mark.ros
@@ -69,3 +69,8 @@ def test_where_no_monitor_runs_it_says_where_it_looked(
     with refuses(HumanoidError, "/left/safety/arm", f"ROS_DOMAIN_ID={graph.domain}"), operator.Operator("left") as it:
         it.arm(True)
     assert os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] == "LOCALHOST"
+
+
+def test_a_namespace_that_ros_has_not_is_refused_at_once(refuses: Refuses) -> None:
+    with refuses(ConfigError, "'a b' is no ROS namespace"):
+        operator.Operator("a b")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import mujoco
 import numpy as np
@@ -218,6 +219,31 @@ def test_files_that_are_there_stay(tmp_path: Path, refuses: Refuses) -> None:
     exported(robot, tmp_path / "out")
     with refuses(ConfigError, "--overwrite"):
         exported(robot, tmp_path / "out")
+
+
+def test_what_an_earlier_export_left_is_named(tmp_path: Path) -> None:
+    robot, real = find_robot("reference"), ExportOptions(tmp_path, hardware="my_robot/System")
+    assert not any("earlier" in note for note in export_robot(robot, ExportOptions(tmp_path), WATCH).notes)
+    (tmp_path / "meshes").mkdir(exist_ok=True)
+    (tmp_path / "meshes" / "old.stl").touch()
+    found = export_robot(robot, real, WATCH, overwrite=True)
+    assert found.notes[-1] == "not of this export, from an earlier one: world.sdf, bridge.yaml, meshes/old.stl"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"hardware": "my robot"}, "'my robot' is no plugin of ros2_control"),
+        ({"hardware": "a/B", "substeps": 2}, "--substeps is for Gazebo"),
+        ({"substeps": 1_000_000}, "1000 ns is the least"),
+        ({"namespace": "a b"}, "'a b' is no ROS namespace"),
+    ],
+)
+def test_options_that_no_file_can_have_are_refused(
+    options: dict[str, Any], words: str, tmp_path: Path, refuses: Refuses
+) -> None:
+    with refuses(ConfigError, words):
+        ExportOptions(tmp_path, **options)
 
 
 UNIT = st.floats(-1.0, 1.0)
