@@ -35,6 +35,7 @@ ROS = [
     "ros-sensor-msgs>=5.5.1,<5.6",
     "ros-geometry-msgs>=5.5.1,<5.6",
     "ros-nav-msgs>=5.5.1,<5.6",
+    "ros-trajectory-msgs>=5.5.1,<5.6",
     "ros-std-srvs>=5.5.1,<5.6",
     "ros-diagnostic-msgs>=5.5.1,<5.6",
     "ros-builtin-interfaces>=2.3.0,<2.4",

@@ -26,8 +26,7 @@ from humanoid_rl_ros.envs.tasks import make_batch
 WARM_UP = 50
 ACTION_SPREAD = 0.3
 PARTS = {
-    "round trip": "advance",
-    "law": "_effort",
+    "round trip": "follow",
     "sensors": "_read_sensors",
     "states taken over": "_take",
 }
@@ -61,7 +60,7 @@ class RosEnvResult:
     Attributes:
         in_process, over_ros: steps of all robots a second, of each round.
         parts: share of the time over ROS, by what it went to.
-        round_trip_ms: median of one state period over ROS [ms].
+        round_trip_ms: median of one control period over ROS, the physics in it included [ms].
         steps_compared, steps_differing: control steps whose observations or rewards were compared, and were not the
             same to the bit.
     """
@@ -118,16 +117,16 @@ def run_ros_env(options: RosEnvOptions, *, json_file: Path | None, console: Cons
 
 def _watch(simulation: Any, clock: Stopwatch, trips: list[float]) -> None:
     fleet = simulation._fleet
-    original = fleet.advance
+    original = fleet.follow
 
-    def timed(effort: Any) -> None:
+    def timed(points: Any) -> None:
         began = time.perf_counter()
-        original(effort)
+        original(points)
         trips.append(time.perf_counter() - began)
 
-    fleet.advance = timed
+    fleet.follow = timed
     for label, method in PARTS.items():
-        clock.attach(fleet if method == "advance" else simulation, method, label)
+        clock.attach(fleet if method == "follow" else simulation, method, label)
 
 
 def _turn(batch: HumanoidBatch, actions: Float32Array, seed: int) -> tuple[float, list[bytes]]:

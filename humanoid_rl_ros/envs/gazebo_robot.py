@@ -49,7 +49,7 @@ class GazeboRobot(TableRobot):
         timeout: wall time that a period may take [s].
     """
 
-    _command_topic = topics.JOINT_COMMAND
+    _command_type = topics.JOINT_COMMAND
 
     def __init__(
         self,

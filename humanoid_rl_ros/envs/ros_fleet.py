@@ -18,6 +18,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import SimulatorError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.ros_robot import MUST_WAIT, RosRobot
+from humanoid_rl_ros.interfaces.cdr_joint_targets import Point
 from humanoid_rl_ros.interfaces.discovery import keep_discovery_local
 from humanoid_rl_ros.interfaces.placement_messages import placement_request
 
@@ -160,6 +161,20 @@ class RosFleet:
         Raises:
             SimulatorError: a simulator is gone, hangs, was started anew, or went on by itself.
         """
+        self._answer(lambda row: self.robots[row].command(effort[row]), self._period_ns)
+
+    def follow(self, points: Sequence[Sequence[Point]]) -> None:
+        """Answer the last state of every robot by what it is to reach for, and wait until it has.
+
+        Args:
+            points: of each robot, what to reach for, and until when from its last state; all end at the same time.
+
+        Raises:
+            SimulatorError: a simulator is gone, hangs, was started anew, or went on by itself.
+        """
+        self._answer(lambda row: self.robots[row].follow(points[row]), points[0][-1][1])
+
+    def _answer(self, say: Callable[[int], None], duration_ns: int) -> None:
         rows = [row for row in range(len(self.robots)) if not self.robots[row].diverged]
         self._require_found(rows)
         for row in [row for row in rows if row in self._speakers]:
@@ -167,14 +182,14 @@ class RosFleet:
             if self._speakers.pop(row) != self.robots[row].speaker():
                 self._lost[row] = True
                 raise SimulatorError(f"{self.robots[row].title} was started anew; reset the environment")
-        expected = {id(self.robots[row]): self.robots[row].stamp_ns + self._period_ns for row in rows}
+        since = {id(self.robots[row]): self.robots[row].stamp_ns for row in rows}
         try:
             for row in rows:
-                self.robots[row].command(effort[row])
+                say(row)
         except SimulatorError:
             self._lost[rows] = True
             raise
-        self._wait_for_state(rows, lambda robot: robot.has_reached(expected[id(robot)]))
+        self._wait_for_state(rows, lambda robot: robot.has_reached(since[id(robot)] + duration_ns, since[id(robot)]))
 
     def close(self) -> None:
         """Leave the graph, and have the simulators ended by who started them."""

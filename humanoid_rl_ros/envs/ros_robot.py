@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.cdr import JointStateReader, JointStateWriter
+from humanoid_rl_ros.interfaces.cdr_joint_targets import JointTargetsWriter, Point
 from humanoid_rl_ros.interfaces.cdr_root_state import read_root_state
 from humanoid_rl_ros.interfaces.topics import Topic
 
@@ -26,6 +28,22 @@ MUST_WAIT = (
 )
 STAMP_TOLERANCE_NS = 2
 """Of a period that is no whole number of nanoseconds."""
+COMMANDS = (topics.JOINT_TARGET, topics.JOINT_COMMAND)
+"""Topics by which a simulator can be moved."""
+LEAST_DEPTH = 10
+"""Messages of a topic that may wait: of one step come two, one right after the other."""
+
+
+@dataclass
+class Before:
+    """What was heard before the last state; see `RosRobot`."""
+
+    stamp_ns: int = -1
+    root_stamp_ns: int = -1
+    joint_position: FloatArray = field(default_factory=lambda: np.zeros(0))
+    joint_velocity: FloatArray = field(default_factory=lambda: np.zeros(0))
+    root_pose: FloatArray = field(default_factory=lambda: np.zeros(0))
+    root_velocity: FloatArray = field(default_factory=lambda: np.zeros(0))
 
 
 class RosRobot:
@@ -43,11 +61,14 @@ class RosRobot:
         root_stamp_ns: of the root's state; -1 before the first [ns].
         root_pose: position, then orientation wxyz [m; world; Shape (7,)].
         root_velocity: linear in the world, angular in the body [m/s, rad/s; Shape (6,)].
+        before: the state before that one.
         diverged: whether the simulator has said, by velocities that are NaN, that its physics has left the finite.
     """
 
     can_place = True
-    """Whether it can be put into a state, and tells its root exactly."""
+    """Whether it can be put into a state, tells its root exactly, and follows joint targets by itself."""
+    _command = topics.JOINT_TARGET
+    """What it is commanded by."""
 
     def __init__(self, node: Node, namespace: str, robot: RobotSpec, period_ns: int) -> None:
         self._node, self._period_ns = node, period_ns
@@ -56,19 +77,19 @@ class RosRobot:
         self._matcher = JointMatcher(robot.joint_names)
         self._reader = JointStateReader()
         self._writer = JointStateWriter(robot.joint_names, ("effort",))
+        self._targets_writer = JointTargetsWriter(robot.joint_names)
         self.forget()
         listened = self._listened()
-        self._names = {topic: f"{prefix}{topic.name}" for topic in (*listened, topics.JOINT_COMMAND)}
+        self._names = {topic: f"{prefix}{topic.name}" for topic in (*listened, *COMMANDS)}
         self._subscriptions = [
             node.create_subscription(topic.type, self._names[topic], callback, _qos(topic), raw=True)
             for topic, callback in listened.items()
         ]
-        name, profile = self._names[topics.JOINT_COMMAND], _qos(topics.JOINT_COMMAND)
-        self._commands = node.create_publisher(self._command_topic.type, name, profile)
+        self._commands = node.create_publisher(self._command_type.type, self._names[self._command], _qos(self._command))
         self._services = self._ask_for(prefix)
 
-    _command_topic = topics.JOINT_STATES
-    """Of the type that commands have: the stamp of a joint state says which state it answers."""
+    _command_type = topics.JOINT_TARGET
+    """A topic of the type that commands have."""
 
     def _listened(self) -> dict[Topic, Callable[[bytes], None]]:
         """What is heard, and by whom."""
@@ -84,6 +105,7 @@ class RosRobot:
         """Begin to listen anew."""
         self.stamp_ns = self.root_stamp_ns = -1
         self.joint_position = self.joint_velocity = self.root_pose = self.root_velocity = np.zeros(0)
+        self.before = Before()
         self.diverged = False
         self._problem = ""
 
@@ -101,8 +123,14 @@ class RosRobot:
         try:
             message = self._reader.read(raw)
             order = self._matcher.permutation(message.name)
-            self.joint_position, self.joint_velocity = message.position[order], message.velocity[order]
-            self.stamp_ns = message.stamp_ns
+            position, velocity = message.position[order], message.velocity[order]
+            if message.stamp_ns != self.stamp_ns:
+                before = self.before
+                before.stamp_ns, before.joint_position, before.joint_velocity = (
+                    *(self.stamp_ns, self.joint_position),
+                    self.joint_velocity,
+                )
+            self.joint_position, self.joint_velocity, self.stamp_ns = position, velocity, message.stamp_ns
         except (StateError, IndexError) as error:
             self._problem = f"{topics.JOINT_STATES.name} cannot be used: {error}"
 
@@ -112,6 +140,12 @@ class RosRobot:
         except StateError as error:
             self._problem = f"{topics.ROOT_STATE.name} cannot be used: {error}"
             return
+        if message.stamp_ns != self.root_stamp_ns:
+            before = self.before
+            before.root_stamp_ns, before.root_pose, before.root_velocity = (
+                *(self.root_stamp_ns, self.root_pose),
+                self.root_velocity,
+            )
         self.root_pose, self.root_velocity = message.pose[WXYZ], message.velocity
         self.root_stamp_ns = message.stamp_ns
         self.diverged = bool(np.isnan(message.velocity[0]))
@@ -126,22 +160,29 @@ class RosRobot:
             raise SimulatorError(f"{self.title}: {self._problem}")
         return near(self.root_stamp_ns, stamp_ns) and (self.diverged or near(self.stamp_ns, stamp_ns))
 
-    def has_reached(self, stamp_ns: int) -> bool:
-        """Whether the state of the instant that comes next is here.
+    def has_reached(self, stamp_ns: int, since_ns: int) -> bool:
+        """Whether the state of the instant that comes next is here, and the one a period before it.
+
+        Args:
+            stamp_ns: of that instant [ns].
+            since_ns: of the state that was answered [ns].
 
         Raises:
             SimulatorError: what the simulator says cannot be used, or is of another time.
         """
-        if self.is_at(stamp_ns):
+        if self.diverged and since_ns < self.root_stamp_ns <= stamp_ns + STAMP_TOLERANCE_NS:
             return True
-        since_ns = stamp_ns - self._period_ns
+        last_ns = stamp_ns - self._period_ns
+        if self.is_at(stamp_ns):
+            before = self.before
+            return not self.can_place or (near(before.stamp_ns, last_ns) and near(before.root_stamp_ns, last_ns))
         if 0 <= self.stamp_ns < since_ns - STAMP_TOLERANCE_NS:
             raise SimulatorError(
                 f"{self.title} was started anew or reset by somebody else: its time went back from "
                 f"{since_ns * 1e-9:.3f} s to {self.stamp_ns * 1e-9:.3f} s; reset the environment"
             )
         for found in (self.stamp_ns, self.root_stamp_ns):
-            if found > since_ns + STAMP_TOLERANCE_NS and not near(found, stamp_ns):
+            if found > since_ns + STAMP_TOLERANCE_NS and not (near(found, stamp_ns) or near(found, last_ns)):
                 raise SimulatorError(
                     f"{self.title} went on to {found * 1e-9:.6f} s, expected {stamp_ns * 1e-9:.6f} s: somebody else "
                     f"commands it, or it {MUST_WAIT}"
@@ -149,6 +190,10 @@ class RosRobot:
         return False
 
     # What is said to the simulator.
+
+    def follow(self, points: Sequence[Point]) -> None:
+        """Answer the last state: what to reach for, and until when from it [rad; Shape (n,); ns]."""
+        self._commands.publish(self._targets_writer.write(self.stamp_ns, points))
 
     def command(self, effort: FloatArray) -> None:
         """Answer the last state [N·m; Shape (n,)]."""
@@ -189,10 +234,11 @@ class RosRobot:
             if count > 1:
                 return f"{count} nodes publish {self._names[topic]}, expected one"
         if self._commands.get_subscription_count() == 0:
-            return f"nobody listens to {self._names[topics.JOINT_COMMAND]} as {self._command_topic.type_name}"
-        others = self._node.count_publishers(self._names[topics.JOINT_COMMAND]) - 1
-        if others > 0:
-            return f"{others} other nodes publish {self._names[topics.JOINT_COMMAND]}"
+            return f"nobody listens to {self._names[self._command]} as {self._command_type.type_name}"
+        for topic in COMMANDS:
+            others = self._node.count_publishers(self._names[topic]) - (topic is self._command)
+            if others > 0:
+                return f"{others} other nodes publish {self._names[topic]}"
         for client in self._services:
             if not client.service_is_ready():
                 return f"no service {client.srv_name}"
@@ -210,4 +256,4 @@ def near(found_ns: int, expected_ns: int) -> bool:
 
 def _qos(topic: Topic) -> QoSProfile:
     reliability = ReliabilityPolicy.RELIABLE if topic.reliable else ReliabilityPolicy.BEST_EFFORT
-    return QoSProfile(depth=topic.depth, reliability=reliability)
+    return QoSProfile(depth=max(topic.depth, LEAST_DEPTH), reliability=reliability)

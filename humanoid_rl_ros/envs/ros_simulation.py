@@ -16,6 +16,7 @@ from humanoid_rl_ros.core.state import JointTarget, RobotState
 from humanoid_rl_ros.envs.ros_fleet import RosFleet
 from humanoid_rl_ros.envs.table_robot import TableRobot
 from humanoid_rl_ros.envs.task_spec import TaskSpec
+from humanoid_rl_ros.interfaces.cdr_joint_targets import Point
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, BodyVariation, unvaried
 from humanoid_rl_ros.simulation.imu_kinematics import ImuMotion
 from humanoid_rl_ros.simulation.model_file import mujoco
@@ -29,11 +30,11 @@ _DIVERGED = 1e9
 class RosSimulation(BatchSimulation):
     """`BatchSimulation`, but for who integrates.
 
-    Every step of the PD law is one round trip: the states of all robots come as joint states and root states, the law
-    answers with efforts, each simulator advances one period. What no topic tells, where the feet are and what they
-    bear, this process's own model says in the state that the topics told. So rewards and observations are computed by
-    the code, and from the numbers, of a batch in this process, and against `simulation_bridge_node` everything is the
-    same to the bit.
+    Every control step is one round trip: each simulator is told what its joints are to reach for, follows by the PD
+    law, and tells its last state and the one before. What no topic tells, where the feet are and what they bear, this
+    process's own model says in the states that the topics told. So rewards and observations are computed by the code,
+    and from the numbers, of a batch in this process, and against `simulation_bridge_node` everything is the same to the
+    bit. Of simulators that know efforts alone every state is a round trip, and the law runs here.
 
     Args:
         robot, gains, n, timestep, substeps, initial_position, threads, welded, varied: see `BatchSimulation`.
@@ -156,16 +157,42 @@ class RosSimulation(BatchSimulation):
         self._require_open()
         assert self._fleet is not None
         self._tell_pushes()
+        if delay is None or previous is None or not delay.any():
+            delay, previous = np.zeros(self.n, dtype=np.intp), target
+        if self._fleet.can_place:
+            self._follow(target, previous, delay)
+        else:
+            self._drive(target, previous, delay)
+        self._told_velocity = self.base_linear_velocity.copy()
+
+    def _follow(self, target: FloatArray, previous: FloatArray, delay: IndexArray) -> None:
+        """The law runs in the simulators: one round trip."""
+        assert self._fleet is not None
+        ends = [round(k * self.timestep * 1e9) for k in range(self.substeps + 1)]
+        late = np.minimum(delay, self.substeps)
+        points: list[list[Point]] = []
+        for row, periods in enumerate(late.tolist()):
+            points.append([(previous[row], ends[periods])] if periods else [])
+            if periods < self.substeps:
+                points[-1].append((target[row], ends[-1]))
+        self._fleet.follow(points)
+        self._take(before=self.substeps > 1)
+        self._read_sensors(np.where((self.substeps - 1 < delay)[:, None], previous, target))
+        self._take()
+        for _ in range(self.substeps):
+            self._state[:, 0] += self.timestep  # of no effect, but in what a batch in this process saves
+
+    def _drive(self, target: FloatArray, previous: FloatArray, delay: IndexArray) -> None:
+        """The law runs here: a round trip for each of its steps."""
+        assert self._fleet is not None
         for k in range(self.substeps):
-            now = target
-            if delay is not None and previous is not None and delay.any():
-                now = np.where((k < delay)[:, None], previous, target)
+            now = np.where((k < delay)[:, None], previous, target)
             effort = self._effort(now)
             if k == self.substeps - 1:
                 self._read_sensors(now)
             self._fleet.advance(effort)
             self._take()
-        self._told_velocity = self.base_linear_velocity.copy()
+            self._state[:, 0] += self.timestep
 
     def close(self) -> None:
         """Leave the graph; the simulators stay."""
@@ -190,19 +217,19 @@ class RosSimulation(BatchSimulation):
         )
         return self._law.effort(JointTarget(target, np.zeros_like(target)), state)
 
-    def _take(self) -> None:
-        """Make the states that the simulators told this batch's own."""
+    def _take(self, *, before: bool = False) -> None:
+        """Make the states that the simulators told, or those before them, this batch's own."""
         assert self._fleet is not None
         place = self.layout
-        self._state[:, 0] += self.timestep  # of no effect, but in what a batch in this process saves
         for row, robot in enumerate(self._fleet.robots):
             if robot.diverged:
                 self.qvel[row] = _DIVERGED
                 continue
-            self.qpos[row, place.qpos] = robot.joint_position
-            self.qpos[row, place.root_qpos : place.root_qpos + 7] = robot.root_pose
-            self.qvel[row, place.dof] = robot.joint_velocity
-            self.qvel[row, place.root_dof : place.root_dof + 6] = robot.root_velocity
+            told = robot.before if before else robot
+            self.qpos[row, place.qpos] = told.joint_position
+            self.qpos[row, place.root_qpos : place.root_qpos + 7] = told.root_pose
+            self.qvel[row, place.dof] = told.joint_velocity
+            self.qvel[row, place.root_dof : place.root_dof + 6] = told.root_velocity
             if isinstance(robot, TableRobot) and robot.imu is not None:
                 if self._measured is None:
                     self._measured = np.zeros((self.n, 10))
@@ -259,7 +286,13 @@ class RosSimulation(BatchSimulation):
                 "mass": body.mass[row : row + 1],
                 "centre_of_mass": body.centre_of_mass[row],
             }
-        return found
+        gains = self._law.gains
+        limit = np.broadcast_to(gains.effort_limit, (self.n, self.robot.n_joints))
+        return found | {
+            "kp": np.broadcast_to(gains.kp, limit.shape)[row],
+            "kd": np.broadcast_to(gains.kd, limit.shape)[row],
+            "effort_limit": limit[row],
+        }
 
 
 def require_over_ros(task: TaskSpec) -> None:

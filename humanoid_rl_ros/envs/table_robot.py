@@ -32,6 +32,8 @@ class TableRobot(RosRobot):
     """
 
     can_place = False
+    _command = topics.JOINT_COMMAND
+    _command_type = topics.JOINT_STATES  # the stamp of a joint state says which state it answers
 
     def forget(self) -> None:
         """Begin to listen anew."""

@@ -55,6 +55,10 @@ ROOT_STATE = Topic("simulation/root_state", "sensor_msgs/msg/MultiDOFJointState"
 """The root body with every state, exactly as the physics goes on from it: pose in the world, linear velocity of its
 origin in the world, angular velocity in the body. Velocities are NaN once the physics has diverged.
 """
+JOINT_TARGET = Topic("simulation/joint_target", "trajectory_msgs/msg/JointTrajectory")
+"""Joint positions that a simulation in lock-step reaches for by a PD law of its own, each point up to its time from the
+stamp of the state that it answers, before it publishes its next state.
+"""
 POLICY_JOURNAL = Topic("policy/journal", "std_msgs/msg/UInt8MultiArray", depth=200)
 SAFETY_JOURNAL = Topic("safety/journal", "std_msgs/msg/UInt8MultiArray", depth=200)
 """What a node consumed and when, and what it said to it: enough to do it again to the bit."""

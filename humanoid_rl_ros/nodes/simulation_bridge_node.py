@@ -20,6 +20,7 @@ from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
 from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.interfaces import conversions, measurements, topics
 from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, ImuWriter, JointStateReader, JointStateWriter
+from humanoid_rl_ros.interfaces.cdr_joint_targets import read_joint_targets
 from humanoid_rl_ros.interfaces.cdr_root_state import RootStateWriter
 from humanoid_rl_ros.interfaces.placement_messages import placement_values
 from humanoid_rl_ros.interfaces.status import diagnostic, values_of
@@ -30,6 +31,7 @@ from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
 from humanoid_rl_ros.simulation.placement import placement_of
+from humanoid_rl_ros.simulation.target_follower import TargetFollower
 
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
@@ -97,6 +99,9 @@ class SimulationBridgeNode(ManagedNode):
             self.subscribe_to(topics.JOINT_COMMAND, self._on_joint_command, kind=JointState, raw=True)
         else:
             self.subscribe_to(topics.JOINT_COMMAND, self._on_command_array)
+        self._follower = TargetFollower(robot.joint_names, parameters.state_rate)
+        if self._lockstep and self._root_state is not None:
+            self.subscribe_to(topics.JOINT_TARGET, self._on_joint_target, raw=True)
         self.subscribe_to(topics.SAFETY_STATUS, self._on_safety_status)
         self.serve(Trigger, topics.SIMULATION_RESET, self._serve_reset)
         self.serve(SetParametersAtomically, topics.SIMULATION_PLACE, self._serve_place)
@@ -140,6 +145,8 @@ class SimulationBridgeNode(ManagedNode):
     def _reset(self) -> None:
         assert self._backend is not None
         self._state = self._backend.reset(self._rng)
+        self._follower.forget()
+        self._told_before: list[tuple[Any, bytes]] = []
         self._effort = np.zeros(self._robot.n_joints)
         self._held = self._p.hold_until_armed
         self._finished = False
@@ -202,18 +209,54 @@ class SimulationBridgeNode(ManagedNode):
         return self._joint_names[int(np.flatnonzero(~np.isfinite(effort))[0])]
 
     def _on_command(self, effort: np.ndarray, armed: bool, stamp_ns: int | None) -> None:
-        if self._lockstep and stamp_ns != self._state.stamp_ns:
-            return  # an answer to a question that was answered already
-        if self._held and (self._finished or not armed):
+        if not self._is_due(armed, stamp_ns):
             return
+        self._effort = effort
+        if self._lockstep and self.running and not self._paused:
+            self._step()
+
+    def _is_due(self, armed: bool, stamp_ns: int | None) -> bool:
+        """Whether a command answers the last state and may move the robot."""
+        if self._lockstep and stamp_ns != self._state.stamp_ns:
+            return False  # an answer to a question that was answered already
+        if self._held and (self._finished or not armed):
+            return False
         if self._held:
             self._held = False
             self._released_ns = self._state.stamp_ns
-        self._effort = effort
         self._command_ns = time.monotonic_ns()
         self._timed_out = False
-        if self._lockstep and self.running and not self._paused:
-            self._step()
+        self._told_before = []
+        return True
+
+    def _on_joint_target(self, message: bytes) -> None:
+        """Follow targets; of the states on the way the last before the end is told, and at the end everything."""
+        try:
+            received = read_joint_targets(message)
+            order = self._matcher.permutation(received.name)
+            if any(position.size != len(received.name) for position, _ in received.points):
+                raise StateError(f"a point has not one position for each of {len(received.name)} names")
+            plan = self._follower.plan([(position[order], until_ns) for position, until_ns in received.points])
+        except StateError as error:
+            self._refuse(f"joint targets refused: {error}")
+            return
+        if not self.running or self._paused or not self._is_due(received.frame_id in PASSING_NAMES, received.stamp_ns):
+            return
+        for left, target in zip(range(len(plan) - 1, -1, -1), plan, strict=True):
+            self._effort = self._follower.effort(target, self._state)
+            self._step(tell=left == 0)
+            if self._paused:
+                return
+            if left == 1:
+                self._tell_before()
+
+    def _tell_before(self) -> None:
+        """The state before the one to come: who computes what contacts do needs it too."""
+        state = self._state
+        joints = self._writer.write(state.stamp_ns, "", state.joint_position, state.joint_velocity, self._effort)
+        self._told_before = [(self._root_state, self._root_message(state.stamp_ns)), (self._joint_states, joints)]
+        for publisher, message in self._told_before:
+            publisher.publish(message)
 
     def _on_safety_status(self, message: DiagnosticStatus) -> None:
         self._armed = values_of(message).get("state") in PASSING_NAMES
@@ -233,6 +276,8 @@ class SimulationBridgeNode(ManagedNode):
             self._damp_by_itself(f"no command for {self._p.lockstep_timeout:g} s of wall time")
             self._step()
         elif now_ns - self._published_ns > ASK_AGAIN_S * 1e9:
+            for publisher, message in self._told_before:
+                publisher.publish(message)
             self._publish()
 
     def _run(self) -> None:
@@ -265,7 +310,7 @@ class SimulationBridgeNode(ManagedNode):
         limit = self._robot.effort_limit
         return np.clip(-self._robot.kd * self._state.joint_velocity, -limit, limit)
 
-    def _step(self) -> None:
+    def _step(self, *, tell: bool = True) -> None:
         assert self._backend is not None
         try:
             self._state = self._backend.hold() if self._held else self._backend.step(self._effort)
@@ -273,7 +318,8 @@ class SimulationBridgeNode(ManagedNode):
             self.get_logger().error(f"simulation stopped: {error}; reset it with {topics.SIMULATION_RESET}")
             self._stopped = True
             if self._root_state is not None:
-                self._publish_root_state(self._state.stamp_ns + self._backend.period_ns, diverged=True)
+                end_ns = self._state.stamp_ns + self._backend.period_ns
+                self._root_state.publish(self._root_message(end_ns, diverged=True))
             return
         self._steps += 1
         if self._released_ns is not None:
@@ -281,7 +327,8 @@ class SimulationBridgeNode(ManagedNode):
             self._push(elapsed_ns)
             if self._p.stop_after > 0.0 and not self._finished and elapsed_ns >= round(self._p.stop_after * 1e9):
                 self._finish_run()
-        self._publish()
+        if tell or self._paused:
+            self._publish()
 
     def _push(self, elapsed_ns: int) -> None:
         assert self._backend is not None
@@ -308,7 +355,7 @@ class SimulationBridgeNode(ManagedNode):
         if self._base_velocity is not None:
             self._base_velocity.publish(self._true_velocity())
         if self._root_state is not None:
-            self._publish_root_state(state.stamp_ns)
+            self._root_state.publish(self._root_message(state.stamp_ns))
         self._imu.publish(
             self._imu_writer.write(
                 state.stamp_ns,
@@ -335,13 +382,12 @@ class SimulationBridgeNode(ManagedNode):
             state.angular_velocity,
         )
 
-    def _publish_root_state(self, stamp_ns: int, *, diverged: bool = False) -> None:
+    def _root_message(self, stamp_ns: int, *, diverged: bool = False) -> bytes:
         assert self._backend is not None
-        assert self._root_state is not None
         pose, velocity = self._backend.root_state
         pose = np.concatenate([pose[:3], measurements.xyzw(pose[3:])])
         velocity = np.full(6, np.nan) if diverged else velocity
-        self._root_state.publish(self._root_state_writer.write(stamp_ns, pose, velocity))
+        return self._root_state_writer.write(stamp_ns, pose, velocity)
 
     def _publish_odometry(self) -> None:
         assert self._backend is not None
@@ -375,10 +421,15 @@ class SimulationBridgeNode(ManagedNode):
     ) -> SetParametersAtomically.Response:
         assert self._backend is not None
         try:
-            self._state = self._backend.place(placement_of(placement_values(request)))
+            placement = placement_of(placement_values(request))
+            gains = self._follower.gains_of(placement)
+            self._state = self._backend.place(placement)
         except StateError as error:
             response.result.successful, response.result.reason = False, f"refused: {error}"
             return response
+        if gains is not None:
+            self._follower.use(gains)
+        self._told_before = []
         if self.running:
             self._publish()
         response.result.successful, response.result.reason = True, "placed"

@@ -25,6 +25,8 @@ class Placement:
         friction: sliding friction of everything that touches; NaN for the model's own [Shape (1,)].
         mass: factor on every mass and inertia of the model [Shape (1,)].
         centre_of_mass: shift of the root body's, from the model's [m; root frame; Shape (3,)].
+        kp, kd, effort_limit: of the law by which it follows joint targets; all or none [N·m/rad, N·m·s/rad, N·m; in the
+            robot's order; Shape (n,)].
 
     Raises:
         StateError: an array has a wrong shape, or is not finite.
@@ -39,6 +41,9 @@ class Placement:
     friction: FloatArray | None = None
     mass: FloatArray | None = None
     centre_of_mass: FloatArray | None = None
+    kp: FloatArray | None = None
+    kd: FloatArray | None = None
+    effort_limit: FloatArray | None = None
 
     def __post_init__(self) -> None:
         for name, value in self.given().items():
@@ -58,6 +63,13 @@ class Placement:
             if value is not None and value[0] <= 0.0:
                 raise StateError(f"{name} must be above 0, found {value[0]:g}")
 
+        law = [getattr(self, name) for name in LAW]
+        if 0 < sum(value is not None for value in law) < len(LAW):
+            raise StateError(f"{', '.join(LAW)} are given together or not at all")
+        for name, value in zip(LAW, law, strict=True):
+            if value is not None and (value < 0.0).any():
+                raise StateError(f"{name} must be at least 0, found {value.min():g}")
+
     def given(self) -> dict[str, FloatArray]:
         """What is to be set, by name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
@@ -69,6 +81,7 @@ class Placement:
         return any(value is not None for value in (self.friction, self.mass, self.centre_of_mass))
 
 
+LAW = ("kp", "kd", "effort_limit")
 SIZES = {
     "base_position": 3,
     "base_orientation": 4,

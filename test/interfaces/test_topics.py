@@ -37,6 +37,7 @@ TABLE = [
     (topics.SIMULATED_VELOCITY, "simulation/base_velocity", "nav_msgs/Odometry", True, False, 1),
     (topics.FOOT_CONTACTS, "simulation/foot_contacts", "std_msgs/Float32MultiArray", True, False, 10),
     (topics.ROOT_STATE, "simulation/root_state", "sensor_msgs/MultiDOFJointState", True, False, 1),
+    (topics.JOINT_TARGET, "simulation/joint_target", "trajectory_msgs/JointTrajectory", True, False, 1),
     (topics.POLICY_JOURNAL, "policy/journal", "std_msgs/UInt8MultiArray", True, False, 200),
     (topics.SAFETY_JOURNAL, "safety/journal", "std_msgs/UInt8MultiArray", True, False, 200),
     (topics.POLICY_SETUP, "policy/setup", "std_msgs/String", True, True, 1),

@@ -14,6 +14,7 @@ import pytest
 pytest.importorskip("rclpy")
 pytest.importorskip("mujoco")
 
+from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 from rcl_interfaces.msg import Parameter, ParameterType, ParameterValue
 from rcl_interfaces.srv import SetParametersAtomically
@@ -21,6 +22,7 @@ from ros_graph import OK, Graph
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.interfaces import topics
@@ -462,3 +464,95 @@ def test_it_is_put_into_a_state_and_says_exactly_which(graph: Graph, robot: Robo
     # A reset knows nothing of it.
     assert graph.call(Trigger, topics.SIMULATION_RESET, Trigger.Request()).success
     graph.until(lambda: rig.states[-1].position.tolist() == robot.default_position.tolist(), "the initial pose")
+
+
+class Targets:
+    """A robot that follows joint targets, and what it says of itself."""
+
+    def __init__(self, graph: Graph, robot: RobotSpec) -> None:
+        options = {"publish_root_state": True, "hold_until_armed": False}
+        self.rig = Rig(graph, robot, mode="lockstep", command_type="joint_state", **options)
+        self.graph, self.robot = graph, robot
+        self.roots = graph.listen(topics.ROOT_STATE)
+        self.publisher = graph.speak(topics.JOINT_TARGET, reliable=True)
+        graph.until(lambda: self.publisher.get_subscription_count() == 1, "a subscriber")
+
+    def place(self, **values: np.ndarray) -> Any:
+        gains = {"kp": self.robot.kp, "kd": self.robot.kd, "effort_limit": self.robot.effort_limit}
+        request = placement_request(gains | values)
+        return self.graph.call(SetParametersAtomically, topics.SIMULATION_PLACE, request).result
+
+    def reach(self, *points: tuple[np.ndarray, int], stamp_ns: int = 0, names: Any = None) -> None:
+        message = JointTrajectory(joint_names=list(names or self.robot.joint_names))
+        message.header.stamp = ns_to_stamp(stamp_ns)
+        for position, until_ns in points:
+            time_from_start = Duration(nanosec=until_ns)
+            message.points.append(JointTrajectoryPoint(positions=position.tolist(), time_from_start=time_from_start))
+        self.publisher.publish(message)
+
+    def stamps(self) -> list[int]:
+        return [stamp_to_ns(message.header.stamp) for message in self.rig.states]
+
+
+def test_targets_are_followed_to_their_end_as_by_the_efforts_of_the_law(graph: Graph, robot: RobotSpec) -> None:
+    it = Targets(graph, robot)
+    assert it.place().successful
+    one, other = robot.default_position + 0.05, robot.default_position - 0.05
+    it.reach((one, 2 * PERIOD), (other, 4 * PERIOD))
+    it.rig.reaches(4 * PERIOD)
+    assert sorted(set(it.stamps())) == [0, 3 * PERIOD, 4 * PERIOD]  # the last, the one before it, and none else
+    graph.until(lambda: stamp_to_ns(it.roots[-1].header.stamp) == 4 * PERIOD, "the root's state")
+    followed = [it.rig.states[it.stamps().index(stamp)] for stamp in (3 * PERIOD, 4 * PERIOD)]
+
+    it.rig.states.clear()
+    assert it.rig.call(topics.SIMULATION_RESET).success
+    graph.until(lambda: it.stamps()[-1:] == [0], "the reset")
+    for k, target in enumerate((one, one, other, other)):
+        now = it.rig.states[-1]
+        effort = robot.kp * target + (-robot.kp * np.array(now.position) - robot.kd * np.array(now.velocity))
+        it.rig.say(np.clip(effort, -robot.effort_limit, robot.effort_limit), stamp_ns=k * PERIOD)
+        it.rig.reaches((k + 1) * PERIOD)
+    driven = [it.rig.states[it.stamps().index(stamp)] for stamp in (3 * PERIOD, 4 * PERIOD)]
+    for a, b in zip(followed, driven, strict=True):
+        assert (a.position, a.velocity) == (b.position, b.velocity)
+
+
+def test_who_has_not_heard_is_told_both_states_again(graph: Graph, robot: RobotSpec) -> None:
+    it = Targets(graph, robot)
+    assert it.place().successful
+    it.reach((robot.default_position, 3 * PERIOD))
+    it.rig.reaches(3 * PERIOD)
+    it.rig.states.clear()
+    it.roots.clear()
+    graph.until(lambda: it.stamps()[:2] == [2 * PERIOD, 3 * PERIOD], "both states", 2.0)
+    told = {2 * PERIOD, 3 * PERIOD}
+    graph.until(lambda: {stamp_to_ns(message.header.stamp) for message in it.roots} == told, "both roots", 2.0)
+
+
+def test_targets_that_cannot_be_followed_are_refused_and_time_stands(
+    graph: Graph, robot: RobotSpec, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = Targets(graph, robot)
+    pose = robot.default_position
+    it.reach((pose, PERIOD))
+    graph.until(lambda: it.rig.refused() == 1, "a refusal")
+    assert "no kp, kd, effort_limit are known" in capfd.readouterr().err
+    assert "effort_limit has 2 numbers" in it.place(effort_limit=np.ones(2)).reason
+    assert it.place().successful
+    for k, (points, names) in enumerate(
+        [
+            ([(pose, PERIOD + 1000)], None),
+            ([(pose[:2], PERIOD)], None),
+            ([(pose, PERIOD)], ["a", *robot.joint_names[1:]]),
+        ]
+    ):
+        it.reach(*points, names=names)
+        graph.until(lambda k=k: it.rig.refused() == k + 2, "a refusal")
+    it.reach((pose, PERIOD), stamp_ns=1)  # of another state: no answer
+    it.rig.stands()
+    it.reach((pose, PERIOD))
+    it.rig.reaches(PERIOD)
+    assert it.rig.call(topics.SIMULATION_RESET).success  # and knows no gains any more
+    it.rig.reaches(0)
+    it.reach((pose, PERIOD))
+    graph.until(lambda: it.rig.refused() == 5, "a refusal")
