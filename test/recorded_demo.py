@@ -10,8 +10,10 @@ import sys
 import time
 from pathlib import Path
 
+from humanoid_rl_ros.bags.journals import JournalReport, read_stretches
 from humanoid_rl_ros.bags.reader import Bag
 from humanoid_rl_ros.cli.processes import domains_to_take, node_environment
+from humanoid_rl_ros.interfaces.journal import KEY
 
 COMMAND = [sys.executable, "-m", "humanoid_rl_ros"]
 
@@ -34,10 +36,22 @@ def record_demo(folder: Path, *words: object) -> Path:
         place.mkdir()
         bag = _record(place, *words)
         with Bag(bag) as opened:
-            journals = [opened.topics.get(name) for name in ("/policy/journal", "/safety/journal")]
-        if all(topic is not None and topic.count > 20 for topic in journals):
-            break
+            if _is_whole(opened):
+                break
     return bag
+
+
+def _is_whole(bag: Bag) -> bool:
+    """Whether both journals have a state from before the robot fell, and no gap."""
+    fell = [message.log_ns for message in bag.messages(["/safety/status"]) if b"FALLING\0" in message.data]
+    for topic in ("/policy/journal", "/safety/journal"):
+        states: list[int] = []
+        for stretch in read_stretches(bag, topic, report := JournalReport()):
+            offset_ns = stretch.batch.wall_ns - stretch.batch.monotonic_ns
+            states += [entry.now_ns + offset_ns for entry in stretch.batch.entries if entry.kind == KEY]
+        if report.lost or not states or any(states[0] > log_ns for log_ns in fell[:1]):
+            return False
+    return True
 
 
 def _record(folder: Path, *words: object, timeout: float = 90.0) -> Path:
