@@ -119,7 +119,11 @@ def test_nothing_that_can_be_said_brings_the_monitor_down_or_gets_past_it(
     tmp_path: Path, graph: Graph, seed: int
 ) -> None:
     rng, robot = random.Random(seed), find_robot("reference")
-    monitor = graph.active(SafetyMonitorNode, robot="reference", command_type="joint_state", records=str(tmp_path))
+    limits = tmp_path / "safety.yaml"
+    limits.write_text("format: 1\nready_time: 0.001\n")  # among such messages nothing is well for half a second
+    monitor = graph.active(
+        SafetyMonitorNode, robot="reference", command_type="joint_state", records=str(tmp_path), limits=str(limits)
+    )
     world = World(graph, rng, robot)
     efforts = graph.speak(topics.POLICY_EFFORT)
     graph.until(lambda: efforts.get_subscription_count() == 2, "the monitor and the robot")
