@@ -125,11 +125,8 @@ class RosRobot:
             order = self._matcher.permutation(message.name)
             position, velocity = message.position[order], message.velocity[order]
             if message.stamp_ns != self.stamp_ns:
-                before = self.before
-                before.stamp_ns, before.joint_position, before.joint_velocity = (
-                    *(self.stamp_ns, self.joint_position),
-                    self.joint_velocity,
-                )
+                self.before.stamp_ns = self.stamp_ns
+                self.before.joint_position, self.before.joint_velocity = self.joint_position, self.joint_velocity
             self.joint_position, self.joint_velocity, self.stamp_ns = position, velocity, message.stamp_ns
         except (StateError, IndexError) as error:
             self._problem = f"{topics.JOINT_STATES.name} cannot be used: {error}"
@@ -141,11 +138,8 @@ class RosRobot:
             self._problem = f"{topics.ROOT_STATE.name} cannot be used: {error}"
             return
         if message.stamp_ns != self.root_stamp_ns:
-            before = self.before
-            before.root_stamp_ns, before.root_pose, before.root_velocity = (
-                *(self.root_stamp_ns, self.root_pose),
-                self.root_velocity,
-            )
+            self.before.root_stamp_ns = self.root_stamp_ns
+            self.before.root_pose, self.before.root_velocity = self.root_pose, self.root_velocity
         self.root_pose, self.root_velocity = message.pose[WXYZ], message.velocity
         self.root_stamp_ns = message.stamp_ns
         self.diverged = bool(np.isnan(message.velocity[0]))
