@@ -100,7 +100,7 @@ class SimulationBridgeNode(ManagedNode):
         else:
             self.subscribe_to(topics.JOINT_COMMAND, self._on_command_array)
         self._follower = TargetFollower(robot.joint_names, parameters.state_rate)
-        if self._lockstep and self._root_state is not None:
+        if self._root_state is not None:
             self.subscribe_to(topics.JOINT_TARGET, self._on_joint_target, raw=True)
         self.subscribe_to(topics.SAFETY_STATUS, self._on_safety_status)
         self.serve(Trigger, topics.SIMULATION_RESET, self._serve_reset)
@@ -232,6 +232,8 @@ class SimulationBridgeNode(ManagedNode):
     def _on_joint_target(self, message: bytes) -> None:
         """Follow targets; of the states on the way the last before the end is told, and at the end everything."""
         try:
+            if not self._lockstep:
+                raise StateError("they are followed in lock-step alone, and this simulation runs in real time")
             received = read_joint_targets(message)
             order = self._matcher.permutation(received.name)
             if any(position.size != len(received.name) for position, _ in received.points):

@@ -174,16 +174,8 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
     with open_graph(tmp_path) as graph:
         shared = {"robot": "reference", "use_sim_time": True}
         made: list[tuple[Any, dict[str, Any]]] = [
-            (
-                SimulationBridgeNode,
-                {
-                    "publish_base_velocity": True,
-                    "publish_root_state": True,
-                    "mode": "lockstep",
-                    "command_type": "joint_state",
-                },
-            ),
-            (SafetyMonitorNode, {"command_type": "joint_state"}),
+            (SimulationBridgeNode, {"publish_base_velocity": True, "publish_root_state": True}),
+            (SafetyMonitorNode, {}),
             (PolicyNode, {"policy": "walk", "base_velocity_topic": topics.SIMULATED_VELOCITY.name}),
         ]
         for kind, parameters in made:  # everything is there once they are configured

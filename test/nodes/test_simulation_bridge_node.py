@@ -469,9 +469,9 @@ def test_it_is_put_into_a_state_and_says_exactly_which(graph: Graph, robot: Robo
 class Targets:
     """A robot that follows joint targets, and what it says of itself."""
 
-    def __init__(self, graph: Graph, robot: RobotSpec) -> None:
+    def __init__(self, graph: Graph, robot: RobotSpec, mode: str = "lockstep") -> None:
         options = {"publish_root_state": True, "hold_until_armed": False}
-        self.rig = Rig(graph, robot, mode="lockstep", command_type="joint_state", **options)
+        self.rig = Rig(graph, robot, mode=mode, command_type="joint_state", **options)
         self.graph, self.robot = graph, robot
         self.roots = graph.listen(topics.ROOT_STATE)
         self.publisher = graph.speak(topics.JOINT_TARGET, reliable=True)
@@ -556,3 +556,13 @@ def test_targets_that_cannot_be_followed_are_refused_and_time_stands(
     it.rig.reaches(0)
     it.reach((pose, PERIOD))
     graph.until(lambda: it.rig.refused() == 5, "a refusal")
+
+
+def test_in_real_time_no_targets_are_followed(
+    graph: Graph, robot: RobotSpec, capfd: pytest.CaptureFixture[str]
+) -> None:
+    it = Targets(graph, robot, mode="realtime")
+    assert it.place().successful
+    it.reach((robot.default_position, PERIOD))
+    graph.until(lambda: it.rig.refused() == 1, "a refusal")
+    assert "followed in lock-step alone" in capfd.readouterr().err

@@ -55,7 +55,7 @@ def test_it_is_ready_when_all_has_been_well_for_the_time() -> None:
     assert robot.where == (DISARMED, "settling")
     done, text = robot.monitor.arm(robot.at * MS)
     assert (done, text) == (False, "refused in DISARMED: all must be well for 0.5 s before the robot may be armed")
-    robot.goes_on(20)
+    robot.goes_on(STEP)
     assert robot.where == (READY, "")
     assert robot.monitor.arm(robot.at * MS)[0]
 
