@@ -100,6 +100,20 @@ def test_a_stall_in_which_nothing_was_seen_is_a_gap() -> None:
     assert not robot.monitor.arm(robot.at * MS)[0]
 
 
+def test_a_gap_that_no_other_message_shows_is_one_and_is_told() -> None:
+    robot = Robot(command_timeout=1.0)
+    robot.goes_on(600)
+    robot.at += 300
+    robot.state()
+    assert robot.where == (DISARMED, "settling")
+    told = [(event.code, event.text) for event in robot.monitor.events(robot.at * MS)][-2]
+    assert told == ("state_timeout", "no joint state with IMU for 0.300 s, limit 0.1 s")
+    robot.goes_on(490)
+    assert robot.where == (DISARMED, "settling")
+    robot.goes_on(STEP)
+    assert robot.where == (READY, "")
+
+
 def test_messages_now_and_then_never_make_it_ready() -> None:
     robot = Robot()
     seen = set()
