@@ -130,9 +130,10 @@ class SafetyMachine:
 
     def _came(self, source: Source, now_ns: int) -> None:
         """A message that could be read; one after a gap shows a gap that no tick may have seen."""
-        gap = self._arrivals.late(source, now_ns)
+        # Where efforts pass nothing settles, and no time is to be lost.
+        gap = self._arrivals.late(source, now_ns) if self._settles and self.state not in PASSING else None
         self._arrivals.came(source, now_ns)
-        if self._settles and gap is not None:
+        if gap is not None:
             self._settled.reset()
             if self.state is SafetyState.READY:
                 self._go(now_ns, SafetyState.DISARMED, gap.code, gap.text)
