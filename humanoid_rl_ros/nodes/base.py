@@ -33,6 +33,8 @@ from humanoid_rl_ros.nodes.quality import qos
 SPIN_TIMEOUT_S = 0.1
 SHUTDOWN_LIMIT_S = 1.0
 LARGEST_KINDS = 100
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that end a node."""
 _NUMBER = re.compile(r"[-+\d.e]+")
 
 
@@ -295,7 +297,7 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
         Exit status: 0 after a signal, 1 when the node could not start.
     """
     ended: list[int] = []
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ENDING:
         if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves it
             signal.signal(number, lambda received, _frame: ended.append(received))
     chosen_for_you = keep_discovery_local()
@@ -342,6 +344,6 @@ def run_node(make: Callable[[], ManagedNode], args: list[str] | None = None) -> 
             node.destroy_node()
         executor.shutdown()
         rclpy.try_shutdown()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in ENDING:
             signal.signal(number, signal.SIG_IGN)  # what had to be said is said: a second Ctrl-C changes nothing
         gc.unfreeze()  # or the participant outlives the interpreter, and its files in /dev/shm everybody

@@ -254,9 +254,8 @@ class SimulationBridgeNode(ManagedNode):
 
     def _tell_before(self) -> None:
         """The state before the one to come: who computes what contacts do needs it too."""
-        state = self._state
-        joints = self._writer.write(state.stamp_ns, "", state.joint_position, state.joint_velocity, self._effort)
-        self._told_before = [(self._root_state, self._root_message(state.stamp_ns)), (self._joint_states, joints)]
+        root = self._root_message(self._state.stamp_ns)
+        self._told_before = [(self._root_state, root), (self._joint_states, self._joint_message())]
         for publisher, message in self._told_before:
             publisher.publish(message)
 
@@ -366,9 +365,7 @@ class SimulationBridgeNode(ManagedNode):
                 state.linear_acceleration,
             )
         )
-        self._joint_states.publish(
-            self._writer.write(state.stamp_ns, "", state.joint_position, state.joint_velocity, self._effort)
-        )
+        self._joint_states.publish(self._joint_message())
         if self._steps % self._odometry_every == 0:
             self._publish_odometry()
 
@@ -383,6 +380,10 @@ class SimulationBridgeNode(ManagedNode):
             state.base_linear_velocity,
             state.angular_velocity,
         )
+
+    def _joint_message(self) -> bytes:
+        state = self._state
+        return self._writer.write(state.stamp_ns, "", state.joint_position, state.joint_velocity, self._effort)
 
     def _root_message(self, stamp_ns: int, *, diverged: bool = False) -> bytes:
         assert self._backend is not None
