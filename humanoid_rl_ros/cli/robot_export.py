@@ -65,7 +65,7 @@ def run_export(request: ExportRequest, console: Console, notes: Console) -> None
         state_rate=rate,
         substeps=request.substeps,
         real_time_factor=request.real_time_factor,
-        namespace=request.namespace.strip("/"),
+        namespace=request.namespace,
         distribution=request.distribution or sourced_distribution(),
         hardware=request.hardware,
         meshes=request.meshes,

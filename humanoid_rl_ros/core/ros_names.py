@@ -9,7 +9,7 @@ from humanoid_rl_ros.core.errors import ConfigError
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
-def namespace_of(text: str) -> str:
+def namespace_of(text: object) -> str:
     """A namespace without slashes around it.
 
     Args:
@@ -19,11 +19,11 @@ def namespace_of(text: str) -> str:
         Such as ``a/b``; empty for none.
 
     Raises:
-        ConfigError: ROS would refuse it.
+        ConfigError: it is no text, or ROS would refuse it.
     """
-    name = text.strip("/")
-    if name and not _NAME.fullmatch(name):
-        raise ConfigError(f"'{text}' is no ROS namespace; letters, digits, _ and / between, such as a/b")
+    name = text.strip("/") if isinstance(text, str) else None
+    if name is None or (name and not _NAME.fullmatch(name)):
+        raise ConfigError(f"{text!r} is no ROS namespace; letters, digits, _ and / between, such as a/b")
     return name
 
 

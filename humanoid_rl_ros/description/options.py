@@ -44,7 +44,7 @@ class ExportOptions:
         state_rate: joint states per second, at which the PD law runs [Hz].
         substeps: physics steps for one joint state; 0: as few as keep a step at `LONGEST_STEP_NS` or under.
         real_time_factor: how fast Gazebo may run; 0: as fast as it can.
-        namespace: of the robot's nodes and topics, without slashes around it; empty for none.
+        namespace: of the robot's nodes and topics; slashes around it are taken off; empty for none.
         distribution: ROS distribution, which decides the names of plugins.
         hardware: plugin of ros2_control that drives a real robot; empty for Gazebo.
         meshes: what mesh file names start with, such as ``package://my_robot/meshes/``; empty: the folder.
@@ -88,7 +88,7 @@ class ExportOptions:
                 f"no ROS distribution '{self.distribution}' is known here; "
                 f"{did_you_mean(self.distribution, DISTRIBUTIONS)}"
             )
-        namespace_of(self.namespace)
+        object.__setattr__(self, "namespace", namespace_of(self.namespace))
         if self.hardware and not _PLUGIN.fullmatch(self.hardware):
             raise ConfigError(f"'{self.hardware}' is no plugin of ros2_control, named such as my_robot/System")
 

@@ -71,7 +71,7 @@ class RosSimulators:
                 f"{n} robots need {n} different namespaces of simulators; found {', '.join(map(str, self.namespaces))}"
             )
         for name in self.namespaces:
-            namespace_of(str(name))
+            namespace_of(name)
         self._robot, self._timeout, self._start_timeout = robot, timeout, start_timeout
         self._processes = [ProcessGroup() for _ in self.namespaces]
         self._period_ns = 0
