@@ -25,6 +25,7 @@ class ModelLayout:
         joint_ids: joints of the robot, in its order [Shape (n,)].
         qpos: their addresses in qpos [Shape (n,)].
         dof: their addresses in qvel [Shape (n,)].
+        motors: where their motors stand in ctrl.
         root_body: the body that floats.
         root_qpos, root_dof: where its pose and its velocity start.
         floor: the geom the robot stands on.
@@ -35,6 +36,7 @@ class ModelLayout:
     joint_ids: IndexArray
     qpos: IndexArray
     dof: IndexArray
+    motors: slice
     root_body: int
     root_qpos: int
     root_dof: int
@@ -46,34 +48,42 @@ class ModelLayout:
     orientation: slice
 
 
-def layout(model: mujoco.MjModel, robot: RobotSpec) -> ModelLayout:
-    """Find the robot's arrays in a model made by `prepare`.
+def layout(model: mujoco.MjModel, robot: RobotSpec, prefix: str = "") -> ModelLayout:
+    """Find the robot's arrays in a model made by `prepare`, or by `prepare_team`.
+
+    Args:
+        model: a prepared model.
+        robot: what it was prepared for.
+        prefix: what the names of the robot's elements begin with, in a model of several robots.
 
     Raises:
         ModelError: the model was not prepared for this robot.
     """
-    motors = tuple(model.actuator(i).name for i in range(model.nu))
-    if motors != tuple(PREFIX + name for name in robot.joint_names):
+    own = prefix + PREFIX
+    names = [model.actuator(i).name for i in range(model.nu)]
+    motors = [i for i, name in enumerate(names) if name.startswith(own)]
+    if [names[i] for i in motors] != [own + name for name in robot.joint_names]:
         raise ModelError(
             f"the compiled model has not one motor per joint of robot '{robot.name}'; make it with prepare()"
         )
-    joint_ids = np.array([model.joint(name).id for name in robot.joint_names], dtype=np.intp)
+    joint_ids = np.array([model.joint(prefix + name).id for name in robot.joint_names], dtype=np.intp)
     root_body = int(model.body_rootid[model.jnt_bodyid[joint_ids[0]]])
     root_joint = int(model.body_jntadr[root_body])
     up = [g for g in range(model.ngeom) if _is_floor(model, g)]
     if not up:
         raise ModelError(f"the model of robot '{robot.name}' has planes, and none of them is a level floor")
-    starts = {name: int(model.sensor(PREFIX + name).adr[0]) for name in _SENSORS}
+    starts = {name: int(model.sensor(own + name).adr[0]) for name in _SENSORS}
     slices = {name: slice(start, start + _SENSORS[name]) for name, start in starts.items()}
     return ModelLayout(
         joint_ids=joint_ids,
         qpos=np.asarray(model.jnt_qposadr[joint_ids], dtype=np.intp),
         dof=np.asarray(model.jnt_dofadr[joint_ids], dtype=np.intp),
+        motors=slice(motors[0], motors[-1] + 1),
         root_body=root_body,
         root_qpos=int(model.jnt_qposadr[root_joint]),
         root_dof=int(model.jnt_dofadr[root_joint]),
         floor=up[0],
-        imu_site=int(model.sensor(PREFIX + "gyro").objid[0]),
+        imu_site=int(model.sensor(own + "gyro").objid[0]),
         gyro=slices["gyro"],
         velocimeter=slices["velocimeter"],
         accelerometer=slices["accelerometer"],

@@ -9,7 +9,7 @@ import numpy as np
 
 from humanoid_rl_ros.core.errors import ModelError, did_you_mean
 from humanoid_rl_ros.core.robot import JointSpec, RobotSpec
-from humanoid_rl_ros.simulation.layout import PREFIX, STAND_KEY, layout
+from humanoid_rl_ros.simulation.layout import PREFIX, STAND_KEY, ModelLayout, layout
 from humanoid_rl_ros.simulation.model_file import compile_spec, mujoco, read_spec
 from humanoid_rl_ros.simulation.standing import standing_qpos
 
@@ -43,6 +43,28 @@ def prepare(
         ConfigError: the robot's model cannot be found.
         ModelError: MuJoCo refuses the model, or it lacks a joint or the IMU's site.
     """
+    spec, _ = fit(robot, visual=visual, welded=welded)
+    add_surroundings(spec, pictures=visual)
+    set_options(spec, timestep)
+    spec.add_key(name=STAND_KEY)
+    if extend is not None:
+        extend(spec)
+    model = compile_spec(spec, model_path(robot))
+    place = layout(model, robot)
+    set_limits(model, place, robot)
+    model.key_qpos[0] = standing_qpos(model, place, robot.default_position)
+    return model
+
+
+def fit(robot: RobotSpec, *, visual: bool, welded: Mapping[str, float] | None) -> tuple[mujoco.MjSpec, mujoco.MjsBody]:
+    """The robot's model with motors, IMU and a free root, and its root; what is around it and options are the file's.
+
+    Args:
+        robot, visual, welded: as of `prepare`.
+
+    Raises:
+        ConfigError, ModelError: as of `prepare`.
+    """
     path = model_path(robot)
     spec = read_spec(path, visual=visual)
     if welded:
@@ -61,19 +83,20 @@ def prepare(
         _drive(spec, joints[joint.name], joint)
     free_root(root, path)
     _add_imu(spec, root, robot, path)
-    _add_surroundings(spec, pictures=visual)
-    _set_options(spec, timestep)
-    spec.add_key(name=STAND_KEY)
-    if extend is not None:
-        extend(spec)
-    model = compile_spec(spec, path)
-    place = layout(model, robot)
-    # Limits and pose are set on the compiled model: in the specification their unit is the author's choice.
+    return spec, root
+
+
+def set_limits(model: mujoco.MjModel, place: ModelLayout, robot: RobotSpec) -> None:
+    """The robot's finite position limits, on the compiled model: in the specification the unit is the author's choice.
+
+    Args:
+        model: changed in place.
+        place: where it keeps the robot.
+        robot: whose limits.
+    """
     bounded = np.isfinite(robot.lower) & np.isfinite(robot.upper)
     model.jnt_range[place.joint_ids[bounded]] = np.stack([robot.lower, robot.upper], axis=1)[bounded]
     model.jnt_limited[place.joint_ids[bounded]] = 1
-    model.key_qpos[0] = standing_qpos(model, place, robot.default_position)
-    return model
 
 
 def model_path(robot: RobotSpec) -> Path:
@@ -195,8 +218,14 @@ def _add_imu(spec: mujoco.MjSpec, root: mujoco.MjsBody, robot: RobotSpec, path: 
         spec.add_sensor(name=PREFIX + name, type=kind, objtype=mujoco.mjtObj.mjOBJ_SITE, objname=site.name)
 
 
-def _add_surroundings(spec: mujoco.MjSpec, *, pictures: bool) -> None:
-    has_floor = any(g.type == mujoco.mjtGeom.mjGEOM_PLANE and (g.contype or g.conaffinity) for g in spec.geoms)
+def is_floor(geom: mujoco.MjsGeom) -> bool:
+    """Whether something can stand on a geom of a specification: a plane that touches."""
+    return bool(geom.type == mujoco.mjtGeom.mjGEOM_PLANE and (geom.contype or geom.conaffinity))
+
+
+def add_surroundings(spec: mujoco.MjSpec, *, pictures: bool) -> None:
+    """Add a floor and, for pictures, light and sky, where the model has none."""
+    has_floor = any(map(is_floor, spec.geoms))
     if not has_floor:
         bits = 0
         for geom in spec.geoms:
@@ -233,7 +262,13 @@ def _floor_material(spec: mujoco.MjSpec) -> str:
     return str(material.name)
 
 
-def _set_options(spec: mujoco.MjSpec, timestep: float) -> None:
+def set_options(spec: mujoco.MjSpec, timestep: float) -> None:
+    """How the physics is solved.
+
+    Args:
+        spec: changed in place.
+        timestep: of the physics [s].
+    """
     option, default = spec.option, mujoco.MjSpec().option
     option.timestep = timestep
     # Euler integrates joint damping implicitly, as implicitfast does; the PD law is explicit either way, for a motor's
