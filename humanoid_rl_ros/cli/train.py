@@ -95,7 +95,7 @@ class _Session:
         folder: RunFolder,
         record: RunRecord,
         view: TrainView,
-        learner: Learner,
+        learner: Learner[Any],
         ground: TrainingGround,
         others: Distributed | None,
     ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
+from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.mirror import Mirroring
 
 
@@ -57,8 +57,8 @@ class BatchStep:
     final: BatchObservation
 
 
-class BatchEnv(Protocol):
-    """Many robots that are stepped together and reset themselves."""
+class SteppedEnv(Protocol):
+    """Many robots that are stepped together and reset themselves, whatever their actions are."""
 
     @property
     def n_envs(self) -> int:
@@ -72,23 +72,8 @@ class BatchEnv(Protocol):
     def critic_size(self) -> int:
         """Width of what the critic sees."""
 
-    @property
-    def action_low(self) -> FloatArray:
-        """Lower bounds of the action [Shape (action_size,)]."""
-
-    @property
-    def action_high(self) -> FloatArray:
-        """Upper bounds of the action [Shape (action_size,)]."""
-
-    @property
-    def mirror(self) -> BatchMirror | None:
-        """The mirror of the task, or None where it has none."""
-
     def reset(self, seed: int) -> BatchObservation:
         """Start every robot anew, with all randomness drawn from this seed."""
-
-    def step(self, action: Float32Array) -> BatchStep:
-        """One control step [Shape (n, action_size)]."""
 
     def statistics(self) -> dict[str, float]:
         """Means over what happened since the last call, by name; clears them.
@@ -111,3 +96,37 @@ class BatchEnv(Protocol):
 
     def close(self) -> None:
         """End the threads of the physics."""
+
+
+class BatchEnv(SteppedEnv, Protocol):
+    """Many robots whose actions are vectors."""
+
+    @property
+    def action_low(self) -> FloatArray:
+        """Lower bounds of the action [Shape (action_size,)]."""
+
+    @property
+    def action_high(self) -> FloatArray:
+        """Upper bounds of the action [Shape (action_size,)]."""
+
+    @property
+    def mirror(self) -> BatchMirror | None:
+        """The mirror of the task, or None where it has none."""
+
+    def step(self, action: Float32Array) -> BatchStep:
+        """One control step [Shape (n, action_size)]."""
+
+
+class ChoiceEnv(SteppedEnv, Protocol):
+    """Many robots whose actions are choices among finitely many."""
+
+    @property
+    def n_actions(self) -> int:
+        """How many choices there are."""
+
+    @property
+    def n_states(self) -> int | None:
+        """How many states there are, each seen one-hot; None where a vector is seen."""
+
+    def step(self, action: IndexArray) -> BatchStep:
+        """One step, each robot by the number of its choice, from 0 [Shape (n,)]."""

@@ -2,217 +2,78 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
+from humanoid_rl_ros.core.arrays import Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.errors import ConfigError
-from humanoid_rl_ros.envs.batch_env import BatchMirror, BatchObservation, BatchStep
-from humanoid_rl_ros.envs.gymnasium_registry import make_environment, require_vector
-from humanoid_rl_ros.envs.gymnasium_state import read_state, write_state
+from humanoid_rl_ros.envs.batch_env import BatchMirror, BatchStep
+from humanoid_rl_ros.envs.gymnasium_copies import GymnasiumCopies
+from humanoid_rl_ros.envs.gymnasium_registry import Discrete, one_line, require_vector
 
 
-class GymnasiumBatch:
-    """Copies of one Gymnasium environment; the critic sees what the actor sees.
+class GymnasiumBatch(GymnasiumCopies):
+    """Copies of an environment whose action is a vector; a `humanoid_rl_ros.envs.batch_env.BatchEnv`.
 
     An action outside the bounds is clipped to them.
 
     Args:
-        id: as `gymnasium.make` takes it, such as ``Humanoid-v5``.
-        n_envs: copies.
-        threads: that step them; more than one pays for physics that runs outside the interpreter, as MuJoCo does.
-        stream: which of several batches of one seed this is: together they start as one large batch does.
-        **kwargs: for `gymnasium.make`.
+        id, n_envs, threads, stream, **kwargs: see `GymnasiumCopies`.
 
     Raises:
-        ConfigError: there is no such environment, it does not take the arguments, or its observation or action is no
-            vector of real numbers.
+        ConfigError: as there, or the action is no vector of real numbers.
         MissingDependencyError: the environment needs something that is not installed.
     """
 
     def __init__(self, id: str, n_envs: int, *, threads: int = 1, stream: int = 0, **kwargs: Any) -> None:
-        if n_envs < 1 or threads < 1:
-            raise ConfigError(f"environment '{id}': n_envs and threads must be at least 1, found {n_envs}, {threads}")
-        arguments = json.dumps(kwargs, sort_keys=True, default=lambda value: type(value).__name__)
-        self._made_with = f"{id} {arguments}"
-        self._id, self._stream = id, stream
-        self._envs = [make_environment(id, kwargs) for _ in range(n_envs)]
-        action, observation = self._envs[0].action_space, self._envs[0].observation_space
-        self._observation_size = int(require_vector(observation, f"observation of '{id}'").shape[0])
-        self._action_space = require_vector(action, f"action of '{id}'")
-        self._low = self._action_space.low.astype(np.float64)
-        self._high = self._action_space.high.astype(np.float64)
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self._shares = [range(start, n_envs, threads) for start in range(min(threads, n_envs))]
-        self._seen: Float32Array = np.zeros((n_envs, self._observation_size), dtype=np.float32)
-        self._returns: FloatArray = np.zeros(n_envs)
-        self._lengths: FloatArray = np.zeros(n_envs)
-        self._ended: FloatArray = np.zeros(3)
-        self._cut = False
-
-    @property
-    def n_envs(self) -> int:
-        """Copies of the environment."""
-        return len(self._envs)
-
-    @property
-    def observation_size(self) -> int:
-        """Width of the observation."""
-        return self._observation_size
-
-    @property
-    def critic_size(self) -> int:
-        """Width of the observation."""
-        return self._observation_size
+        super().__init__(id, n_envs, threads=threads, stream=stream, **kwargs)
+        self._action_space = require_vector(self._envs[0].action_space, f"action of '{id}'")
 
     @property
     def action_low(self) -> FloatArray:
         """Lower bounds of the action [Shape (action_size,)]."""
-        return self._low.copy()
+        return self._action_space.low.astype(np.float64)
 
     @property
     def action_high(self) -> FloatArray:
         """Upper bounds of the action [Shape (action_size,)]."""
-        return self._high.copy()
+        return self._action_space.high.astype(np.float64)
 
     @property
     def mirror(self) -> BatchMirror | None:
         """None: Gymnasium does not say which number stands for which side."""
         return None
 
-    def reset(self, seed: int) -> BatchObservation:
-        """Start every copy anew, each with a seed of its own drawn from this one."""
-        first = self._stream * self.n_envs
-        seeds = np.random.SeedSequence(seed).generate_state(first + self.n_envs)[first:]
-        seen = np.empty_like(self._seen)
-
-        def start(i: int) -> None:
-            seen[i] = self._envs[i].reset(seed=int(seeds[i]))[0]
-
-        self._each(start)
-        self._returns[:] = self._lengths[:] = 0.0
-        self._ended[:] = 0.0
-        self._cut = False
-        self._seen = seen
-        return BatchObservation(seen, seen)
-
     def step(self, action: Float32Array) -> BatchStep:
         """One step of every copy [Shape (n, action_size)]."""
-        if self._cut:
-            return self._cut_episodes()
-        bounded = np.clip(action, self._action_space.low, self._action_space.high, dtype=self._action_space.dtype)
-        seen = np.empty_like(self._seen)
-        reward = np.empty(self.n_envs)
-        terminated, truncated = np.empty(self.n_envs, dtype=bool), np.empty(self.n_envs, dtype=bool)
-        last: dict[int, Any] = {}
+        space = self._action_space
+        return self._step(np.clip(action, space.low, space.high, dtype=space.dtype))
 
-        def advance(i: int) -> None:
-            seen[i], reward[i], terminated[i], truncated[i], _ = self._envs[i].step(bounded[i])
-            if terminated[i] or truncated[i]:
-                last[i] = seen[i].copy()
-                seen[i] = self._envs[i].reset()[0]
 
-        self._each(advance)
-        self._count(reward, terminated | truncated)
-        self._seen = seen
-        observation = final = BatchObservation(seen, seen)
-        if last:
-            before_reset = seen.copy()
-            for i, value in last.items():
-                before_reset[i] = value
-            final = BatchObservation(before_reset, before_reset)
-        return BatchStep(observation, reward, terminated, truncated, final)
+class GymnasiumChoices(GymnasiumCopies):
+    """Copies of an environment whose action is a choice; a `humanoid_rl_ros.envs.batch_env.ChoiceEnv`.
 
-    def statistics(self) -> dict[str, float]:
-        """Mean return and length [steps] of the episodes that ended since the last call, and their number."""
-        count, total_return, total_length = (float(value) for value in self._ended)
-        self._ended[:] = 0.0
-        if not count:
-            return {}
-        return {
-            "episode/return": total_return / count,
-            "episode/length": total_length / count,
-            "episode/count": count,
-        }
+    Args:
+        id, n_envs, threads, stream, **kwargs: see `GymnasiumCopies`.
 
-    def state_dict(self) -> dict[str, Any]:
-        """Everything a later `load_state_dict` needs.
+    Raises:
+        ConfigError: as there, or the action is no choice among finitely many.
+        MissingDependencyError: the environment needs something that is not installed.
+    """
 
-        Exact for environments whose attributes are numbers, text and arrays (classic control), and for MuJoCo's. What
-        any other holds, such as a Box2D world, cannot be copied: of those only the randomness is kept, and
-        `load_state_dict` starts new episodes.
-        """
-        return {
-            "environment": self._made_with,
-            "environments": [read_state(env) for env in self._envs],
-            "observation": self._seen.copy(),
-            "returns": self._returns.copy(),
-            "lengths": self._lengths.copy(),
-            "ended": self._ended.copy(),
-        }
+    def __init__(self, id: str, n_envs: int, *, threads: int = 1, stream: int = 0, **kwargs: Any) -> None:
+        super().__init__(id, n_envs, threads=threads, stream=stream, **kwargs)
+        space = self._envs[0].action_space
+        if not isinstance(space, Discrete):
+            raise ConfigError(f"the action of '{id}' must be a choice among finitely many, found {one_line(space)}")
+        self._first, self._n_actions = int(space.start), int(space.n)
 
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state of `state_dict`.
+    @property
+    def n_actions(self) -> int:
+        """How many choices there are."""
+        return self._n_actions
 
-        Where that could not be exact, the next `step` takes no action: it reports every episode as cut by time after
-        the observation that was seen last, with reward 0 and without counting it, and starts the next.
-
-        Raises:
-            ConfigError: it is of another environment, of other arguments or another number of copies.
-        """
-        found = state.get("environment")
-        if found != self._made_with or len(state["environments"]) != self.n_envs:
-            raise ConfigError(
-                f"the saved state is of {len(state.get('environments', []))} × {found}, "
-                f"expected {self.n_envs} × {self._made_with}"
-            )
-        for env, saved in zip(self._envs, state["environments"], strict=True):
-            env.reset(seed=0)
-            try:
-                write_state(env, saved)
-            except (AttributeError, KeyError, ValueError) as error:
-                raise ConfigError(f"the saved state of '{self._id}' does not fit it: {error}") from None
-        self._seen = np.array(state["observation"], dtype=np.float32)
-        for name in ("returns", "lengths", "ended"):
-            getattr(self, f"_{name}")[:] = state[name]
-        self._cut = not all(saved["exact"] for saved in state["environments"])
-
-    def close(self) -> None:
-        """Close every copy and end the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
-        for env in self._envs:
-            env.close()
-
-    def _each(self, do: Callable[[int], None]) -> None:
-        """Call for every copy; each thread has its own copies, so that the result does not depend on their number."""
-
-        def share(copies: range) -> None:
-            for i in copies:
-                do(i)
-
-        if self._pool is None:
-            share(range(self.n_envs))
-        else:
-            list(self._pool.map(share, self._shares))
-
-    def _count(self, reward: FloatArray, ended: BoolArray) -> None:
-        self._returns += reward
-        self._lengths += 1.0
-        if ended.any():
-            self._ended += ended.sum(), self._returns[ended].sum(), self._lengths[ended].sum()
-            self._returns[ended] = self._lengths[ended] = 0.0
-
-    def _cut_episodes(self) -> BatchStep:
-        before = self._seen
-        self._seen = np.stack([env.reset()[0] for env in self._envs]).astype(np.float32)
-        self._returns[:] = self._lengths[:] = 0.0
-        self._cut = False
-        no, yes = np.zeros(self.n_envs, dtype=bool), np.ones(self.n_envs, dtype=bool)
-        return BatchStep(
-            BatchObservation(self._seen, self._seen), np.zeros(self.n_envs), no, yes, BatchObservation(before, before)
-        )
+    def step(self, action: IndexArray) -> BatchStep:
+        """One step of every copy, each by the number of its choice, from 0 [Shape (n,)]."""
+        return self._step([self._first + int(choice) for choice in action])

@@ -14,6 +14,9 @@ except ModuleNotFoundError as error:
 
 Env = gymnasium.Env[Any, Any]
 Box = gymnasium.spaces.Box
+Discrete = gymnasium.spaces.Discrete
+MultiDiscrete = gymnasium.spaces.MultiDiscrete
+Tuple = gymnasium.spaces.Tuple
 
 _OF_MUJOCO = ("mujoco", "imageio")
 

@@ -1,4 +1,4 @@
-"""A trained actor as a policy bundle: `policy.onnx` and `policy.yaml`."""
+"""A trained actor as a policy bundle, `policy.onnx` and `policy.yaml`; or its network alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import copy
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,13 +59,46 @@ def export_policy(
             (stage / WEIGHTS).write_bytes(content)
             text = dump_bundle(replace(contract, weights=weights, folder=stage), comment=comment)
             (stage / FILE_NAME).write_text(text, encoding="utf-8")
-            _require_same_actions(network, load_bundle(stage), samples)
+            bundle = load_bundle(stage)
+            joints = [f"joint '{joint}'" for joint in bundle.action.joints]
+            _require_same_actions(network, bundle.weights.path, f"policy '{bundle.name}'", joints, samples)
             (folder / SIGNATURE).unlink(missing_ok=True)  # of the policy that is replaced
             os.replace(stage / WEIGHTS, folder / WEIGHTS)
             os.replace(stage / FILE_NAME, folder / FILE_NAME)
     except OSError as error:
         raise ConfigError(f"policy folder {folder}: {error.strerror or error}") from None
     return load_bundle(folder)
+
+
+def export_network(network: ActorNetwork, folder: Path, *, samples: int = 1000) -> Path:
+    """Write the network alone, for what drives no robot, and compare it with torch's.
+
+    Args:
+        network: the policy; where it is and its gradients are left alone.
+        folder: made if it is not there; a network there is replaced when this one is found good.
+        samples: random observations to compare on, at least 1, half of them extreme.
+
+    Returns:
+        The file, `policy.onnx`: ``observation`` in, ``action`` out.
+
+    Raises:
+        PolicyError: a layer is unknown, or ONNX gives other actions than torch.
+        ConfigError: the folder cannot be written.
+        MissingDependencyError: onnx or onnxruntime is not installed.
+    """
+    network = copy.deepcopy(network).to("cpu", torch.float32).eval()
+    content = _onnx(network)
+    numbers = [f"number {i}" for i in range(_last_linear(network).out_features)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
+            weights = Path(name) / WEIGHTS
+            weights.write_bytes(content)
+            _require_same_actions(network, weights, str(folder / WEIGHTS), numbers, samples)
+            os.replace(weights, folder / WEIGHTS)
+    except OSError as error:
+        raise ConfigError(f"policy folder {folder}: {error.strerror or error}") from None
+    return folder / WEIGHTS
 
 
 def _require_sizes(network: ActorNetwork, contract: PolicyBundle) -> None:
@@ -89,13 +123,14 @@ def _onnx(network: ActorNetwork) -> bytes:
     return write_onnx(stages, network.mean.numel(), _last_linear(network).out_features)
 
 
-def _require_same_actions(network: ActorNetwork, bundle: PolicyBundle, samples: int) -> None:
-    """Compare a written bundle with the network it was written from."""
+def _require_same_actions(
+    network: ActorNetwork, weights: Path, what: str, action_names: Sequence[str], samples: int
+) -> None:
+    """Compare a written network with the one it was written from."""
     try:
         from humanoid_rl_ros.policies.onnx_policy import OnnxPolicy
     except ModuleNotFoundError:
         raise MissingDependencyError("checking a written policy needs onnxruntime: pip install onnxruntime") from None
-    policy = OnnxPolicy(bundle.weights.path, observation_size=bundle.observation_size(), action_size=bundle.action.size)
+    policy = OnnxPolicy(weights, observation_size=network.mean.numel(), action_size=len(action_names))
     observations = trial_observations(network.mean, network.std, samples)
-    joints = [f"joint '{joint}'" for joint in bundle.action.joints]
-    require_same_actions(network, policy.infer_batch, observations, f"policy '{bundle.name}'", joints)
+    require_same_actions(network, policy.infer_batch, observations, what, action_names)

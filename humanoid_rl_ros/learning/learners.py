@@ -28,7 +28,7 @@ def require_algorithm(name: str) -> None:
         raise ConfigError(f"no algorithm named '{name}'; {did_you_mean(name, CONFIGS)}")
 
 
-def make_learner(name: str, env: BatchEnv, config: Any, seed: int, others: Distributed | None = None) -> Learner:
+def make_learner(name: str, env: BatchEnv, config: Any, seed: int, others: Distributed | None = None) -> Learner[Any]:
     """A learner that begins.
 
     Args:
@@ -49,7 +49,7 @@ def make_learner(name: str, env: BatchEnv, config: Any, seed: int, others: Distr
     return SAC(env, config, seed)
 
 
-def close_learner(learner: Learner) -> None:
+def close_learner(learner: Learner[Any]) -> None:
     """End what it does beside; the environment may be closed then."""
     if isinstance(learner, PPO):
         learner.close()

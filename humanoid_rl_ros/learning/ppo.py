@@ -14,6 +14,7 @@ from torch import Tensor
 from humanoid_rl_ros.core.errors import ConfigError, TrainingError
 from humanoid_rl_ros.envs.batch_env import BatchEnv
 from humanoid_rl_ros.learning.distributed import Distributed
+from humanoid_rl_ros.learning.learner import Learner
 from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.learning.ppo_config import PPOConfig
 from humanoid_rl_ros.learning.ppo_parts import Minibatch, PolicyPart, ValuePart
@@ -26,8 +27,8 @@ __all__ = ["PPO", "PPOConfig"]
 _WEIGHTS, _NOISE, _ORDER = range(3)
 
 
-class PPO:
-    """Learns by PPO; a `humanoid_rl_ros.learning.learner.Learner`.
+class PPO(Learner[Rollout]):
+    """Learns by PPO.
 
     The normalisers take a batch in after the update that learnt from it, so that an update sees observations just as
     the policy saw them that acted.

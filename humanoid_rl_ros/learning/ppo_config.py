@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from humanoid_rl_ros.core.errors import ConfigError
-from humanoid_rl_ros.learning.networks import ACTIVATIONS
+from humanoid_rl_ros.learning.checked_config import CheckedConfig
 
 
 @dataclass(frozen=True)
-class PPOConfig:
+class PPOConfig(CheckedConfig):
     """Proximal policy optimisation.
 
     Attributes:
@@ -47,6 +47,8 @@ class PPOConfig:
             of N shards learns.
     """
 
+    algorithm: ClassVar[str] = "ppo"
+
     steps_per_iteration: int = 24
     epochs: int = 5
     minibatches: int = 4
@@ -78,32 +80,15 @@ class PPOConfig:
     shards: int = 1
 
     def __post_init__(self) -> None:
-        for name in ("steps_per_iteration", "epochs", "minibatches", "shards"):
-            self._require(name, "at least 1", least=1)
-        for name in (
-            "learning_rate",
-            "learning_rate_floor",
-            "learning_rate_ceiling",
-            "critic_learning_rate",
-            "desired_kl",
-            "final_kl",
-            "reward_scale",
-            "clip",
-            "value_clip",
-            "max_gradient_norm",
-            "initial_std",
-            "observation_clip",
-        ):
-            self._require(name, "above 0", above=0.0)
-        for name in ("value_coefficient", "entropy_coefficient", "std_floor"):
-            self._require(name, "at least 0", least=0.0)
-        for name in ("discount", "gae_lambda"):
-            self._require(name, "in [0, 1]", least=0.0, most=1.0)
-        for name in ("actor_hidden", "critic_hidden"):
-            if any(width < 1 for width in getattr(self, name)):
-                raise ConfigError(f"ppo: '{name}' must be widths of at least 1, found {list(getattr(self, name))}")
-        if self.activation not in ACTIVATIONS:
-            raise ConfigError(f"ppo: 'activation' must be one of {', '.join(ACTIVATIONS)}, found '{self.activation}'")
+        self.require_counts("steps_per_iteration", "epochs", "minibatches", "shards")
+        self.require_positive(
+            *("learning_rate", "learning_rate_floor", "learning_rate_ceiling", "critic_learning_rate"),
+            *("desired_kl", "final_kl", "reward_scale", "clip", "value_clip", "max_gradient_norm"),
+            *("initial_std", "observation_clip"),
+        )
+        self.require_counts("value_coefficient", "entropy_coefficient", "std_floor", least=0)
+        self.require_shares("discount", "gae_lambda")
+        self.require_network("actor_hidden", "critic_hidden", may_be_empty=True)
         if not self.learning_rate_floor <= self.learning_rate <= self.learning_rate_ceiling:
             raise ConfigError(
                 f"ppo: 'learning_rate' must be between its floor and its ceiling, [{self.learning_rate_floor:g}, "
@@ -125,10 +110,3 @@ class PPOConfig:
             return self.desired_kl
         way = min(1.0, max(0.0, (step - self.anneal_from) / (self.anneal_to - self.anneal_from)))
         return float(self.desired_kl ** (1.0 - way) * self.final_kl**way)
-
-    def _require(
-        self, name: str, expected: str, *, least: float = -math.inf, above: float = -math.inf, most: float = math.inf
-    ) -> None:
-        value = getattr(self, name)
-        if value is not None and not (math.isfinite(value) and above < value and least <= value <= most):
-            raise ConfigError(f"ppo: '{name}' must be {expected}, found {value:g}")

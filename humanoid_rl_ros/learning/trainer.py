@@ -116,7 +116,7 @@ class Trainer:
 
     def __init__(
         self,
-        learner: Learner,
+        learner: Learner[Any],
         checkpoints: RunCheckpoints,
         schedule: Schedule,
         *,
