@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.evaluation import COMMANDS, Act, CommandResult, EvaluationSpec, evaluate
-from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
+from humanoid_rl_ros.envs.gymnasium_task import gymnasium_arguments, gymnasium_id
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.resources import find_policy, find_robot
 
@@ -113,8 +112,8 @@ def _run_episodes(options: EvaluateOptions, trained: CheckpointPolicy, id: str, 
     }
     if said := [name for name, there in means_nothing.items() if there]:
         raise ConfigError(f"{options.policy} learned in {trained.task}, where {said[0]} means nothing; leave it out")
-    threads = options.threads or len(os.sched_getaffinity(0))
-    found = run_episodes(id, trained.act, spec.repeats, seed=spec.seed, threads=threads)
+    arguments = gymnasium_arguments(trained.record.overrides)
+    found = run_episodes(id, trained.act, spec.repeats, seed=spec.seed, threads=options.threads, **arguments)
     mean, std = float(found.returns.mean()), float(found.returns.std())
     console.print(
         f"{trained.record.algorithm} on {id} after {trained.steps} steps, {spec.repeats} episodes: "

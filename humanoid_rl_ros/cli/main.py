@@ -108,7 +108,9 @@ def demo(
 
 @app.command()
 def train(
-    algorithm: Annotated[str, typer.Argument(metavar="ppo|sac", help="How to learn.")],
+    algorithm: Annotated[
+        str, typer.Argument(metavar="q_learning|sarsa|reinforce|dqn|td3|ppo|sac", help="How to learn.")
+    ],
     steps: Annotated[int, typer.Option(min=1, help="Environment steps of the whole run, of all robots together.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run.")],
     task: Annotated[

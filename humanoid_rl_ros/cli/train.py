@@ -23,7 +23,7 @@ from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.learning.distributed import Distributed, init_from_environment
 from humanoid_rl_ros.learning.export import export_policy
 from humanoid_rl_ros.learning.learner import Learner
-from humanoid_rl_ros.learning.learners import close_learner, make_learner, require_algorithm, use_threads
+from humanoid_rl_ros.learning.learners import make_learner, require_algorithm, use_threads
 from humanoid_rl_ros.learning.metrics_file import read_metrics
 from humanoid_rl_ros.learning.run_checkpoints import RunCheckpoints
 from humanoid_rl_ros.learning.run_folder import RunFolder, RunRecord
@@ -80,7 +80,7 @@ def _run(options: TrainOptions, console: Console, others: Distributed | None) ->
             if rank == 0:
                 session.finish(outcome)
         finally:
-            close_learner(learner)
+            learner.close()
         return 128 + stopped_by if outcome.stopped else 0
     finally:
         ground.env.close()

@@ -6,7 +6,8 @@ Of a robot a short walk under each command, pushed; in a Gymnasium environment w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -48,17 +49,18 @@ def evaluator(record: RunRecord, env: HumanoidBatch, threads: int | None) -> Eva
     return measure
 
 
-def episodes_evaluator(id: str, threads: int) -> Evaluate:
+def episodes_evaluator(id: str, threads: int | None, arguments: Mapping[str, Any]) -> Evaluate:
     """What measures a policy in a Gymnasium environment: the same episodes each time, in copies of its own.
 
     Args:
         id: of the environment.
         threads: of the physics.
+        arguments: that it is made with.
     """
     from humanoid_rl_ros.envs.gymnasium_evaluation import run_episodes  # Gymnasium; a robot's training needs none
 
     def measure(actor: ActorNetwork) -> dict[str, float]:
-        found = run_episodes(id, act_with(actor), EPISODES, seed=EPISODES_SEED, threads=threads)
+        found = run_episodes(id, act_with(actor), EPISODES, seed=EPISODES_SEED, threads=threads, **arguments)
         mean = float(found.returns.mean())
         return {"return": mean, "length": float(found.lengths.mean()), "score": mean}
 

@@ -10,12 +10,12 @@ from typing import Any
 from humanoid_rl_ros import __version__
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
-from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
+from humanoid_rl_ros.envs.gymnasium_task import ARGUMENT, gymnasium_id
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.tasks import task_for, task_names
 from humanoid_rl_ros.learning.digest import digest_of
 from humanoid_rl_ros.learning.learner_config import ENVIRONMENTS, LearnerSettings, parse_setting
-from humanoid_rl_ros.learning.learners import CONFIGS
+from humanoid_rl_ros.learning.learners import CONFIGS, VECTORS, require_actions
 from humanoid_rl_ros.learning.run_folder import RunRecord, require_equal
 from humanoid_rl_ros.resources import find_robot, share_folder
 
@@ -30,7 +30,7 @@ class TrainOptions:
     """What `humanoid_rl train` was asked.
 
     Attributes:
-        algorithm: ``ppo`` or ``sac``.
+        algorithm: how to learn, of `humanoid_rl_ros.learning.learners.LEARNERS`.
         steps: environment steps of the whole run.
         out: its folder.
         task, robot, seed, environments: None for the defaults, or when resuming for what the run began with. The task
@@ -89,7 +89,9 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
         raise ConfigError("--namespace is for simulators over ROS; add --env ros")
     kind = CONFIGS[options.algorithm]
     as_it_was = known if options.config is None and not options.settings else None
-    task_keys = TASK_KEYS if gymnasium_id(task_name) is None else ()
+    if gymnasium_id(task_name) is None:
+        require_actions(options.algorithm, VECTORS, f"task '{task_name}'")
+    task_keys = TASK_KEYS if gymnasium_id(task_name) is None else (ARGUMENT,)
     wanted, overrides = _split(options.settings, LearnerSettings(kind, "", ()).keys, task_keys)
     if as_it_was is not None:
         overrides = dict(as_it_was.overrides)
@@ -188,7 +190,7 @@ def _split(
         if key in learner_keys:
             learner[key] = value
         elif first in task_keys:
-            task[key] = value
+            task[key] = _named(value) if first == ARGUMENT and isinstance(value, str) else value
         else:
             who = "neither the learner nor the task has" if task_keys else "the learner has no"
             such = "such a key" if task_keys else "such key"

@@ -23,7 +23,7 @@ TASK = (
     ("task/velocity_error", "velocity error", "m/s"),
     ("task/yaw_error", "yaw error", "rad/s"),
 )
-LEARNER = ("policy/kl", "policy/learning_rate", "policy/temperature")
+LEARNER = ("policy/kl", "policy/learning_rate", "policy/temperature", "policy/epsilon")
 
 
 def duration(seconds: float) -> str:

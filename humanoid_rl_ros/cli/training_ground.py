@@ -9,9 +9,10 @@ from functools import partial
 from pathlib import Path
 
 from humanoid_rl_ros.cli.train_evaluation import episodes_evaluator, evaluator
-from humanoid_rl_ros.envs.batch_env import BatchEnv
-from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
+from humanoid_rl_ros.envs.batch_env import BatchEnv, ChoiceEnv
+from humanoid_rl_ros.envs.gymnasium_task import gymnasium_arguments, gymnasium_id
 from humanoid_rl_ros.envs.tasks import make_batch, task_for
+from humanoid_rl_ros.learning.learners import CHOICES, VECTORS, require_actions
 from humanoid_rl_ros.learning.run_folder import RunRecord
 from humanoid_rl_ros.learning.trainer import Evaluate
 from humanoid_rl_ros.policies.bundle import PolicyBundle
@@ -32,7 +33,7 @@ class TrainingGround:
         control_period: length of a step [s]; None where only steps are counted.
     """
 
-    env: BatchEnv
+    env: BatchEnv | ChoiceEnv
     title: str
     evaluate: Evaluate | None
     evaluate_every: int
@@ -58,17 +59,7 @@ def training_ground(
     share = record.environments // record.processes
     own_threads = threads if threads is not None or record.processes == 1 else _share_of_cores()
     if (id := gymnasium_id(record.task)) is not None:
-        from humanoid_rl_ros.envs.gymnasium_batch import GymnasiumBatch  # a robot's training needs no Gymnasium
-
-        cores = len(os.sched_getaffinity(0))
-        return TrainingGround(
-            GymnasiumBatch(id, share, threads=own_threads or cores, stream=rank),
-            f"{record.algorithm} · {id} · {record.environments} environments, seed {record.seed}",
-            episodes_evaluator(id, threads or cores),
-            100_000,
-            None,
-            None,
-        )
+        return _of_gymnasium(record, id, share, rank, own_threads)
     make = partial(
         make_batch, record.task, record.robot, share, overrides=record.overrides, threads=own_threads, stream=rank
     )
@@ -81,6 +72,26 @@ def training_ground(
         2_000_000,
         env.contract,
         env.control_period,
+    )
+
+
+def _of_gymnasium(record: RunRecord, id: str, share: int, rank: int, threads: int | None) -> TrainingGround:
+    from humanoid_rl_ros.envs.gymnasium_batch import (  # a robot's training needs no Gymnasium
+        GymnasiumBatch,
+        gymnasium_copies,
+    )
+
+    arguments = gymnasium_arguments(record.overrides)
+    env = gymnasium_copies(id, share, threads=threads, stream=rank, **arguments)
+    in_vectors = isinstance(env, GymnasiumBatch)
+    require_actions(record.algorithm, VECTORS if in_vectors else CHOICES, f"'{id}'")
+    return TrainingGround(
+        env,
+        f"{record.algorithm} · {id} · {record.environments} environments, seed {record.seed}",
+        episodes_evaluator(id, threads, arguments),
+        100_000 if in_vectors else 20_000,
+        None,
+        None,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from humanoid_rl_ros.core.arrays import Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.batch_env import BatchMirror, BatchStep
 from humanoid_rl_ros.envs.gymnasium_copies import GymnasiumCopies
-from humanoid_rl_ros.envs.gymnasium_registry import Discrete, one_line, require_vector
+from humanoid_rl_ros.envs.gymnasium_registry import Discrete, chooses, one_line, require_vector
 
 
 class GymnasiumBatch(GymnasiumCopies):
@@ -49,6 +50,24 @@ class GymnasiumBatch(GymnasiumCopies):
         """One step of every copy [Shape (n, action_size)]."""
         space = self._action_space
         return self._step(np.clip(action, space.low, space.high, dtype=space.dtype))
+
+
+def gymnasium_copies(
+    id: str, n_envs: int, *, threads: int | None = None, stream: int = 0, **kwargs: Any
+) -> GymnasiumBatch | GymnasiumChoices:
+    """Copies of an environment, whichever its actions are.
+
+    Args:
+        id, n_envs, stream, **kwargs: see `GymnasiumCopies`.
+        threads: that step them; None for one per core, or only one where actions are choices: such environments are
+            small and written in Python.
+
+    Raises:
+        ConfigError, MissingDependencyError: see `GymnasiumCopies`.
+    """
+    if chooses(id, kwargs):
+        return GymnasiumChoices(id, n_envs, threads=threads or 1, stream=stream, **kwargs)
+    return GymnasiumBatch(id, n_envs, threads=threads or len(os.sched_getaffinity(0)), stream=stream, **kwargs)
 
 
 class GymnasiumChoices(GymnasiumCopies):

@@ -43,8 +43,9 @@ class GymnasiumCopies:
         self._id, self._stream = id, stream
         self._envs = [make_environment(id, kwargs) for _ in range(n_envs)]
         self._seeing = seeing(self._envs[0].observation_space, f"observation of '{id}'")
+        threads = min(threads, n_envs)
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self._shares = [range(start, n_envs, threads) for start in range(min(threads, n_envs))]
+        self._shares = [range(start, n_envs, threads) for start in range(threads)]
         self._seen: Float32Array = np.zeros((n_envs, self._seeing.size), dtype=np.float32)
         self._returns: FloatArray = np.zeros(n_envs)
         self._lengths: FloatArray = np.zeros(n_envs)

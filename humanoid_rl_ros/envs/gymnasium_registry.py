@@ -43,6 +43,20 @@ def make_environment(id: str, kwargs: dict[str, Any]) -> Env:
         raise ConfigError(f"environment '{id}': {one_line(error)}") from None
 
 
+def chooses(id: str, kwargs: dict[str, Any]) -> bool:
+    """Whether an action is a choice among finitely many, and not a vector.
+
+    Raises:
+        ConfigError: there is none of that id, or it does not take the arguments.
+        MissingDependencyError: it needs something that is not installed.
+    """
+    env = make_environment(id, kwargs)
+    try:
+        return isinstance(env.action_space, Discrete)
+    finally:
+        env.close()
+
+
 def environment_facts(id: str) -> dict[str, Any]:
     """What is registered under an id, by which an environment is known again.
 

@@ -2,19 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
-from humanoid_rl_ros.envs.batch_env import BatchEnv
+from humanoid_rl_ros.envs.batch_env import BatchEnv, ChoiceEnv
 from humanoid_rl_ros.learning.distributed import Distributed
+from humanoid_rl_ros.learning.dqn import DQN, DQNConfig
 from humanoid_rl_ros.learning.learner import Learner
 from humanoid_rl_ros.learning.ppo import PPO
 from humanoid_rl_ros.learning.ppo_config import PPOConfig
+from humanoid_rl_ros.learning.q_learning import QLearning, QLearningConfig
+from humanoid_rl_ros.learning.reinforce import Reinforce, ReinforceConfig
 from humanoid_rl_ros.learning.sac import SAC, SACConfig
+from humanoid_rl_ros.learning.sarsa import Sarsa, SarsaConfig
+from humanoid_rl_ros.learning.td3 import TD3, TD3Config
 
-CONFIGS: dict[str, type[Any]] = {"ppo": PPOConfig, "sac": SACConfig}
+VECTORS, CHOICES = "vectors", "choices"
+
+
+@dataclass(frozen=True)
+class LearnerKind:
+    """One learner.
+
+    Attributes:
+        make: the class, made with an environment, a configuration and a seed.
+        config: what it is configured by.
+        actions: which it can choose: `VECTORS`, `CHOICES`, or both.
+    """
+
+    make: type[Any]
+    config: type[Any]
+    actions: tuple[str, ...]
+
+
+LEARNERS: Mapping[str, LearnerKind] = {
+    "q_learning": LearnerKind(QLearning, QLearningConfig, (CHOICES,)),
+    "sarsa": LearnerKind(Sarsa, SarsaConfig, (CHOICES,)),
+    "reinforce": LearnerKind(Reinforce, ReinforceConfig, (CHOICES, VECTORS)),
+    "dqn": LearnerKind(DQN, DQNConfig, (CHOICES,)),
+    "td3": LearnerKind(TD3, TD3Config, (VECTORS,)),
+    "ppo": LearnerKind(PPO, PPOConfig, (VECTORS,)),
+    "sac": LearnerKind(SAC, SACConfig, (VECTORS,)),
+}
+"""In the order in which one meets them when learning."""
+
+CONFIGS: dict[str, type[Any]] = {name: kind.config for name, kind in LEARNERS.items()}
 """What each is configured by."""
 
 
@@ -24,15 +60,34 @@ def require_algorithm(name: str) -> None:
     Raises:
         ConfigError: with the nearest.
     """
-    if name not in CONFIGS:
-        raise ConfigError(f"no algorithm named '{name}'; {did_you_mean(name, CONFIGS)}")
+    if name not in LEARNERS:
+        raise ConfigError(f"no algorithm named '{name}'; {did_you_mean(name, LEARNERS)}")
 
 
-def make_learner(name: str, env: BatchEnv, config: Any, seed: int, others: Distributed | None = None) -> Learner[Any]:
+def require_actions(name: str, actions: str, task: str) -> None:
+    """Refuse a learner that cannot choose actions of a kind.
+
+    Args:
+        name: of the learner.
+        actions: `VECTORS` or `CHOICES`.
+        task: whose actions they are, for the message.
+
+    Raises:
+        ConfigError: with those that can.
+    """
+    if actions not in LEARNERS[name].actions:
+        found, wanted = ("a vector", "a choice") if actions == VECTORS else ("a choice", "a vector")
+        able = ", ".join(other for other, kind in LEARNERS.items() if actions in kind.actions)
+        raise ConfigError(f"an action of {task} is {found}, and {name} learns where it is {wanted}; take {able}")
+
+
+def make_learner(
+    name: str, env: BatchEnv | ChoiceEnv, config: Any, seed: int, others: Distributed | None = None
+) -> Learner[Any]:
     """A learner that begins.
 
     Args:
-        name: ``ppo`` or ``sac``.
+        name: of `LEARNERS`.
         env: what it learns in; with other processes, this one's share of the robots.
         config: of its own kind.
         seed: of all its randomness.
@@ -42,17 +97,12 @@ def make_learner(name: str, env: BatchEnv, config: Any, seed: int, others: Distr
         ConfigError: it cannot learn with others, or the configuration does not fit the environment.
     """
     require_algorithm(name)
-    if name == "ppo":
-        return PPO(env, config, seed, others)
+    if isinstance(config, PPOConfig) and name == "ppo":
+        return PPO(env, config, seed, others)  # type: ignore[arg-type]  # `require_actions` has seen to it
     if others is not None and others.world_size > 1:
         raise ConfigError(f"{name} learns in one process; only ppo can be started by torchrun")
-    return SAC(env, config, seed)
-
-
-def close_learner(learner: Learner[Any]) -> None:
-    """End what it does beside; the environment may be closed then."""
-    if isinstance(learner, PPO):
-        learner.close()
+    learner: Learner[Any] = LEARNERS[name].make(env, config, seed)
+    return learner
 
 
 def use_threads(count: int) -> None:

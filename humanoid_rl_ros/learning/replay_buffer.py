@@ -134,10 +134,13 @@ class ReplayBuffer:
         """
         starts = (self._filled - self._n_steps + 1) * self._n_envs
         drawn = torch.randint(starts, (size,), generator=generator)
-        row, robot = (drawn // self._n_envs + self._oldest) % self._rows, drawn % self._n_envs
+        return self.transitions((drawn // self._n_envs + self._oldest) % self._rows, drawn % self._n_envs)
+
+    def transitions(self, row: Tensor, robot: Tensor) -> ReplayBatch:
+        """Those that start in given rows of the ring, of given robots [Shape (b,), (b,)]."""
         first = row * self._n_envs + robot
         slot = self._slot.view(-1)
-        steps = torch.ones(size, dtype=torch.long)
+        steps = torch.ones(len(row), dtype=torch.long)
         reward, last = self._reward.view(-1)[first], first
         goes_on = slot[first] < 0
         for k in range(1, self._n_steps):

@@ -23,14 +23,14 @@ class RunRecord:
     """What makes a run the run it is; a checkpoint of another one does not go on here.
 
     Attributes:
-        algorithm: ``ppo`` or ``sac``.
+        algorithm: of `humanoid_rl_ros.learning.learners.LEARNERS`.
         task, robot: as `humanoid_rl_ros.envs.tasks.make_batch` takes them.
         seed: of everything random.
         environments: robots, of all processes together.
         processes: that share them.
         learner: every key of the learner's configuration; one that a run of an earlier version does not name stands at
             its default.
-        overrides: keys of the task that were set otherwise.
+        overrides: keys of the task that were set otherwise; of a Gymnasium environment its arguments, as ``env.name``.
         task_digest, robot_digest: of what the task and the robot said when the run began.
         version: of this package when the run began; for the reader.
     """

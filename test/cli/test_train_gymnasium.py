@@ -148,7 +148,7 @@ REFUSALS: dict[str, tuple[Callable[[Path, Path], list[str]], tuple[str, ...]]] =
     "version": (lambda _, f: new(f, "gymnasium:Pendulum-v7"), ("'Pendulum-v7'", "'Pendulum-v1'")),
     "no version": (lambda _, f: new(f, "gymnasium:Pendulum"), ("'Pendulum'", "'Pendulum-v1'")),
     "module": (lambda _, f: new(f, "gymnasium:no_such:Pendulum-v1"), ("'no_such:Pendulum-v1'", "'Pendulum-v1'")),
-    "discrete": (lambda _, f: new(f, "gymnasium:CartPole-v1"), ("action of 'CartPole-v1'", "Discrete(2)")),
+    "discrete": (lambda _, f: new(f, "gymnasium:CartPole-v1"), ("action of 'CartPole-v1' is a choice", "dqn")),
     "learner key": (lambda _, f: new(f, PENDULUM, "--set", "epohcs=2"), ("epohcs", "'epochs'")),
     "task key": (lambda _, f: new(f, PENDULUM, "--set", "rewards.alive=2"), ("rewards.alive", "the learner has no")),
     "another task": (
