@@ -192,7 +192,9 @@ def _split(
         elif first in task_keys:
             task[key] = _named(value) if first == ARGUMENT and isinstance(value, str) else value
         else:
-            who = "neither the learner nor the task has" if task_keys else "the learner has no"
-            such = "such a key" if task_keys else "such key"
-            raise ConfigError(f"--set {key}: {who} {such}; {did_you_mean(first, (*learner_keys, *task_keys))}")
+            if ARGUMENT in task_keys:
+                who = f"the learner has no such key, and those of the environment begin with '{ARGUMENT}.'"
+            else:
+                who = "neither the learner nor the task has such a key"
+            raise ConfigError(f"--set {key}: {who}; {did_you_mean(first, (*learner_keys, *task_keys))}")
     return learner, task

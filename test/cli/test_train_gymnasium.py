@@ -150,7 +150,10 @@ REFUSALS: dict[str, tuple[Callable[[Path, Path], list[str]], tuple[str, ...]]] =
     "module": (lambda _, f: new(f, "gymnasium:no_such:Pendulum-v1"), ("'no_such:Pendulum-v1'", "'Pendulum-v1'")),
     "discrete": (lambda _, f: new(f, "gymnasium:CartPole-v1"), ("action of 'CartPole-v1' is a choice", "dqn")),
     "learner key": (lambda _, f: new(f, PENDULUM, "--set", "epohcs=2"), ("epohcs", "'epochs'")),
-    "task key": (lambda _, f: new(f, PENDULUM, "--set", "rewards.alive=2"), ("rewards.alive", "the learner has no")),
+    "task key": (
+        lambda _, f: new(f, PENDULUM, "--set", "rewards.alive=2"),
+        ("rewards.alive", "the learner has no", "begin with 'env.'"),
+    ),
     "another task": (
         lambda run, _: words("ppo", HUMANOID, run, 9, "--resume"),
         ("task", f"'{PENDULUM}'", f"'{HUMANOID}'"),
