@@ -216,8 +216,8 @@ class SafetyParameters(ControlParameters):
 
 
 @dataclass(frozen=True)
-class SimulationParameters(NodeParameters):
-    """Parameters of `simulation_bridge_node`."""
+class PhysicsParameters(NodeParameters):
+    """Parameters of the nodes that simulate."""
 
     mode: str = parameter("realtime", "Step by the wall clock, or wait for each command.", choices=MODES)
     command_type: str = parameter(
@@ -242,11 +242,6 @@ class SimulationParameters(NodeParameters):
         least=0.1,
         most=1e9,
     )
-    pushes: tuple[float, ...] = parameter(
-        (),
-        "Shoves of the base, four numbers each: simulated time after release [s], and what they add to its velocity "
-        "in the world [m/s].",
-    )
     stop_after: float = parameter(
         0.0,
         "Simulated time after release at which the simulation pauses, or in real time holds the robot [s]; 0: never.",
@@ -264,12 +259,23 @@ class SimulationParameters(NodeParameters):
     publish_foot_contacts: bool = parameter(
         True, "Whether to publish the force of the ground on each foot with every odometry message."
     )
-    publish_root_state: bool = parameter(
-        False, "Whether to publish the exact state of the root body with every state, for environments that learn."
-    )
     parent: int = parameter(
         0, "Process without which the node ends: the one that started it; 0: none.", least=0, most=2**31 - 1
     )
     base_frame: str = parameter("base_link", "Frame id of the robot's base.")
     odometry_frame: str = parameter("odom", "Frame id of the world.")
     seed: int = parameter(-1, "Seed of the small perturbation at reset; negative: none.", least=-1, most=2**31 - 1)
+
+
+@dataclass(frozen=True)
+class SimulationParameters(PhysicsParameters):
+    """Parameters of `simulation_bridge_node`."""
+
+    pushes: tuple[float, ...] = parameter(
+        (),
+        "Shoves of the base, four numbers each: simulated time after release [s], and what they add to its velocity "
+        "in the world [m/s].",
+    )
+    publish_root_state: bool = parameter(
+        False, "Whether to publish the exact state of the root body with every state, for environments that learn."
+    )

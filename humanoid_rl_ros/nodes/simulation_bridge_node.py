@@ -9,34 +9,28 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticStatus
-from nav_msgs.msg import Odometry
 from rcl_interfaces.srv import SetParametersAtomically
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
 
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
-from humanoid_rl_ros.core.joints import JointMatcher
-from humanoid_rl_ros.interfaces import conversions, measurements, topics
-from humanoid_rl_ros.interfaces.cdr import Float32ArrayWriter, ImuWriter, JointStateReader, JointStateWriter
+from humanoid_rl_ros.interfaces import conversions, topics
 from humanoid_rl_ros.interfaces.cdr_joint_targets import read_joint_targets
-from humanoid_rl_ros.interfaces.cdr_root_state import RootStateWriter
 from humanoid_rl_ros.interfaces.placement_messages import placement_values
-from humanoid_rl_ros.interfaces.status import diagnostic, values_of
+from humanoid_rl_ros.interfaces.status import diagnostic
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import SimulationParameters
+from humanoid_rl_ros.nodes.robot_port import RobotPort
 from humanoid_rl_ros.nodes.transforms import transform_publisher
 from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
+from humanoid_rl_ros.simulation.pacing import Pacer
 from humanoid_rl_ros.simulation.placement import placement_of
 from humanoid_rl_ros.simulation.target_follower import TargetFollower
 
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
-LARGEST_CATCH_UP_S = 0.02
-"""Simulated time that is made good at once, with one effort for all of it, when the machine had no time for a while."""
 CLOCK_RATE_HZ = 100.0
 PARENT_PERIOD_S = 0.5
 
@@ -77,32 +71,22 @@ class SimulationBridgeNode(ManagedNode):
         )
         self._robot = robot
         self._p = parameters
-        self._joint_names = list(robot.joint_names)
-        self._matcher = JointMatcher(robot.joint_names)
-        self._reader = JointStateReader()
-        self._writer = JointStateWriter(robot.joint_names, ("position", "velocity", "effort"))
-        self._imu_writer = ImuWriter(robot.imu.frame)
         self._rng = np.random.default_rng(parameters.seed) if parameters.seed >= 0 else None
         self._odometry_every = max(1, round(parameters.state_rate / parameters.odometry_rate))
-        self._largest_catch_up = max(1, round(parameters.state_rate * LARGEST_CATCH_UP_S))
+        self._pacer = Pacer(parameters.state_rate)
         self._clock_every = max(1, round(parameters.state_rate / CLOCK_RATE_HZ))
-        self._joint_states = self.publish_on(topics.JOINT_STATES)
-        self._imu = self.publish_on(topics.IMU)
-        self._odometry = self.publish_on(topics.ODOMETRY)
-        self._base_velocity = self.publish_on(topics.SIMULATED_VELOCITY) if parameters.publish_base_velocity else None
-        self._root_state = self.publish_on(topics.ROOT_STATE) if parameters.publish_root_state else None
-        self._root_state_writer = RootStateWriter(parameters.odometry_frame, parameters.base_frame)
-        self._foot_contacts = self._foot_contact_publisher() if parameters.publish_foot_contacts else None
         self._clock_publisher = self.publish_on(topics.CLOCK) if parameters.publish_clock else None
-        self._transform = transform_publisher(self.publish_on) if parameters.publish_tf else None
-        if parameters.command_type == "joint_state":
-            self.subscribe_to(topics.JOINT_COMMAND, self._on_joint_command, kind=JointState, raw=True)
-        else:
-            self.subscribe_to(topics.JOINT_COMMAND, self._on_command_array)
+        self._port = RobotPort(
+            self,
+            self._backend,
+            parameters,
+            self._on_command,
+            transform=transform_publisher(self.publish_on) if parameters.publish_tf else None,
+            root_state=parameters.publish_root_state,
+        )
         self._follower = TargetFollower(robot.joint_names, parameters.state_rate)
-        if self._root_state is not None:
+        if parameters.publish_root_state:
             self.subscribe_to(topics.JOINT_TARGET, self._on_joint_target, raw=True)
-        self.subscribe_to(topics.SAFETY_STATUS, self._on_safety_status)
         self.serve(Trigger, topics.SIMULATION_RESET, self._serve_reset)
         self.serve(SetParametersAtomically, topics.SIMULATION_PLACE, self._serve_place)
         self.serve(Trigger, topics.SIMULATION_STEP, self._serve_step)
@@ -114,9 +98,6 @@ class SimulationBridgeNode(ManagedNode):
         if parameters.parent:
             self._look_after_parent()
             self.every(PARENT_PERIOD_S, self._look_after_parent)
-        self._armed = False
-        self._refused = 0
-        self._late = 0
         self._own_damping = 0
         self._asked_to_pause = False
         self._reset()
@@ -125,17 +106,6 @@ class SimulationBridgeNode(ManagedNode):
         if os.getppid() != self._p.parent:
             self.get_logger().info("the process that started this one has ended")
             os.kill(os.getpid(), signal.SIGTERM)
-
-    def _foot_contact_publisher(self) -> Any:
-        assert self._backend is not None
-        if not self._backend.has_feet:
-            self.get_logger().info(
-                f"robot '{self._robot.name}' does not stand on the ends of limbs; no {topics.FOOT_CONTACTS.name}"
-            )
-            return None
-        names = self._backend.foot_names
-        self._foot_writer = Float32ArrayWriter(topics.NAME_SEPARATOR.join(names), len(names))
-        return self.publish_on(topics.FOOT_CONTACTS)
 
     @property
     def _paused(self) -> bool:
@@ -156,14 +126,13 @@ class SimulationBridgeNode(ManagedNode):
         self._pushes_left = sorted(self._pushes)
         self._command_ns = time.monotonic_ns()
         self._published_ns = 0
-        self._origin_ns = time.monotonic_ns()
-        self._due = 0
+        self._pacer.begin(self._command_ns)
         self._timed_out = False
 
     def start(self) -> None:
         """Publish the first state."""
-        self._command_ns = self._origin_ns = time.monotonic_ns()
-        self._due = 0
+        self._command_ns = time.monotonic_ns()
+        self._pacer.begin(self._command_ns)
         self._publish()
 
     def stop(self) -> None:
@@ -184,29 +153,6 @@ class SimulationBridgeNode(ManagedNode):
         return True
 
     # Commands in.
-
-    def _on_joint_command(self, message: bytes) -> None:
-        try:
-            received = self._reader.read(message)
-            command = measurements.effort_of(received, self._matcher)
-            if not np.isfinite(command.effort).all():
-                raise StateError(f"effort of joint '{self._bad_joint(command.effort)}' is not finite")
-        except StateError as error:
-            self._refuse(f"joint command refused: {error}")
-            return
-        self._on_command(command.effort, received.frame_id in PASSING_NAMES, command.stamp_ns)
-
-    def _on_command_array(self, message: Float64MultiArray) -> None:
-        effort = np.asarray(message.data, dtype=np.float64)
-        if effort.shape != (self._robot.n_joints,):
-            self._refuse(f"joint command refused: {effort.size} values for {self._robot.n_joints} joints")
-        elif not np.isfinite(effort).all():
-            self._refuse(f"joint command refused: effort of joint '{self._bad_joint(effort)}' is not finite")
-        else:
-            self._on_command(effort, self._armed, None)
-
-    def _bad_joint(self, effort: np.ndarray) -> str:
-        return self._joint_names[int(np.flatnonzero(~np.isfinite(effort))[0])]
 
     def _on_command(self, effort: np.ndarray, armed: bool, stamp_ns: int | None) -> None:
         if not self._is_due(armed, stamp_ns):
@@ -235,12 +181,12 @@ class SimulationBridgeNode(ManagedNode):
             if not self._lockstep:
                 raise StateError("they are followed in lock-step alone, and this simulation runs in real time")
             received = read_joint_targets(message)
-            order = self._matcher.permutation(received.name)
+            order = self._port.matcher.permutation(received.name)
             if any(position.size != len(received.name) for position, _ in received.points):
                 raise StateError(f"a point has not one position for each of {len(received.name)} names")
             plan = self._follower.plan([(position[order], until_ns) for position, until_ns in received.points])
         except StateError as error:
-            self._refuse(f"joint targets refused: {error}")
+            self._port.refuse(f"joint targets refused: {error}")
             return
         if not self.running or self._paused or not self._is_due(received.frame_id in PASSING_NAMES, received.stamp_ns):
             return
@@ -250,21 +196,8 @@ class SimulationBridgeNode(ManagedNode):
             if self._paused:
                 return
             if left == 1:
-                self._tell_before()
-
-    def _tell_before(self) -> None:
-        """The state before the one to come: who computes what contacts do needs it too."""
-        root = self._root_message(self._state.stamp_ns)
-        self._told_before = [(self._root_state, root), (self._joint_states, self._joint_message())]
-        for publisher, message in self._told_before:
-            publisher.publish(message)
-
-    def _on_safety_status(self, message: DiagnosticStatus) -> None:
-        self._armed = values_of(message).get("state") in PASSING_NAMES
-
-    def _refuse(self, text: str) -> None:
-        self._refused += 1
-        self.warn_about(text)
+                # Who computes what contacts do needs the state before the one to come too.
+                self._told_before = self._port.publish_motion(self._state, self._effort)
 
     # Time passing.
 
@@ -286,16 +219,10 @@ class SimulationBridgeNode(ManagedNode):
         if not self.running or self._paused:
             return
         now_ns = time.monotonic_ns()
-        due = int((now_ns - self._origin_ns) * 1e-9 * self._p.state_rate) - self._due
-        if due > self._largest_catch_up:
-            # The machine cannot keep up: let simulated time fall behind rather than burst.
-            self._late += due - self._largest_catch_up
-            self._due += due - self._largest_catch_up
-            due = self._largest_catch_up
-        for _ in range(due):
+        for _ in range(self._pacer.due(now_ns)):
             if not self._held and now_ns - self._command_ns > self._p.command_timeout * 1e9:
                 self._damp_by_itself(f"no command for {self._p.command_timeout:g} s")
-            self._due += 1
+            self._pacer.made()
             self._step()
             if self._paused:
                 return
@@ -318,9 +245,7 @@ class SimulationBridgeNode(ManagedNode):
         except HumanoidError as error:
             self.get_logger().error(f"simulation stopped: {error}; reset it with {topics.SIMULATION_RESET}")
             self._stopped = True
-            if self._root_state is not None:
-                end_ns = self._state.stamp_ns + self._backend.period_ns
-                self._root_state.publish(self._root_message(end_ns, diverged=True))
+            self._port.publish_divergence(self._state.stamp_ns + self._backend.period_ns)
             return
         self._steps += 1
         if self._released_ns is not None:
@@ -343,7 +268,7 @@ class SimulationBridgeNode(ManagedNode):
         self._finished = True
         self._stopped = self._lockstep
         self._held = not self._lockstep
-        self._publish_odometry()
+        self._port.publish_odometry()
         self.send_diagnostics()
 
     # Messages out.
@@ -353,62 +278,9 @@ class SimulationBridgeNode(ManagedNode):
         self._published_ns = time.monotonic_ns()
         if self._clock_publisher is not None and self._steps % self._clock_every == 0:
             self._clock_publisher.publish(Clock(clock=conversions.ns_to_stamp(state.stamp_ns)))
-        if self._base_velocity is not None:
-            self._base_velocity.publish(self._true_velocity())
-        if self._root_state is not None:
-            self._root_state.publish(self._root_message(state.stamp_ns))
-        self._imu.publish(
-            self._imu_writer.write(
-                state.stamp_ns,
-                measurements.xyzw(state.orientation),
-                state.angular_velocity,
-                state.linear_acceleration,
-            )
-        )
-        self._joint_states.publish(self._joint_message())
+        self._port.publish(state, self._effort)
         if self._steps % self._odometry_every == 0:
-            self._publish_odometry()
-
-    def _true_velocity(self) -> Odometry:
-        state = self._state
-        assert state.base_linear_velocity is not None  # a simulated robot knows it
-        return conversions.odometry_message(
-            state.stamp_ns,
-            (self._p.odometry_frame, self._robot.imu.frame),
-            np.zeros(3),  # of interest is the velocity; where the robot is says the odometry
-            state.orientation,
-            state.base_linear_velocity,
-            state.angular_velocity,
-        )
-
-    def _joint_message(self) -> bytes:
-        state = self._state
-        return self._writer.write(state.stamp_ns, "", state.joint_position, state.joint_velocity, self._effort)
-
-    def _root_message(self, stamp_ns: int, *, diverged: bool = False) -> bytes:
-        assert self._backend is not None
-        pose, velocity = self._backend.root_state
-        pose = np.concatenate([pose[:3], measurements.xyzw(pose[3:])])
-        velocity = np.full(6, np.nan) if diverged else velocity
-        return self._root_state_writer.write(stamp_ns, pose, velocity)
-
-    def _publish_odometry(self) -> None:
-        assert self._backend is not None
-        truth = self._backend.ground_truth()
-        message = conversions.odometry_message(
-            truth.stamp_ns,
-            (self._p.odometry_frame, self._p.base_frame),
-            truth.base_position,
-            truth.base_orientation,
-            truth.base_linear_velocity,
-            truth.base_angular_velocity,
-        )
-        self._odometry.publish(message)
-        if self._foot_contacts is not None:
-            forces = np.array([foot.force for foot in truth.feet], dtype=np.float32)
-            self._foot_contacts.publish(self._foot_writer.write(forces))
-        if self._transform is not None:
-            self._transform(message)
+            self._port.publish_odometry()
 
     # Services.
 
@@ -448,8 +320,8 @@ class SimulationBridgeNode(ManagedNode):
 
     def _serve_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._asked_to_pause, self._stopped = bool(request.data), False
-        self._command_ns = self._origin_ns = time.monotonic_ns()
-        self._due = 0
+        self._command_ns = time.monotonic_ns()
+        self._pacer.begin(self._command_ns)
         if not self._paused and self.running:
             self._publish()
         response.success, response.message = True, "paused" if self._paused else "running"
@@ -473,9 +345,9 @@ class SimulationBridgeNode(ManagedNode):
             "time": self._state.stamp_ns * 1e-9,
             "released": -1.0 if released_ns is None else released_ns * 1e-9,
             "steps": self._steps,
-            "late": self._late,
+            "late": self._pacer.late,
             "own_damping": self._own_damping,
-            "refused": self._refused,
+            "refused": self._port.refused,
             "paused": self._paused,
             "finished": self._finished,
         }
