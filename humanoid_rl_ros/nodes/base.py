@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import re
 import signal
 import sys
@@ -10,6 +11,7 @@ import time
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import rclpy
@@ -33,6 +35,7 @@ from humanoid_rl_ros.nodes.quality import qos
 SPIN_TIMEOUT_S = 0.1
 SHUTDOWN_LIMIT_S = 1.0
 LARGEST_KINDS = 100
+PARENT_PERIOD_S = 0.5
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Signals that end a node."""
 _NUMBER = re.compile(r"[-+\d.e]+")
@@ -125,6 +128,18 @@ class ManagedNode(LifecycleNode):
         """A timer on the steady clock: simulated time may stand still, a watchdog must not."""
         timer = self.create_timer(period, callback, clock=self.steady_clock)
         self._entities.append((self.destroy_timer, timer))
+
+    def end_with(self, parent: int) -> None:
+        """End when another process is no longer this one's parent; 0: with nobody."""
+        if parent:
+            look = partial(self._look_after, parent)
+            look()
+            self.every(PARENT_PERIOD_S, look)
+
+    def _look_after(self, parent: int) -> None:
+        if os.getppid() != parent:
+            self.get_logger().info("the process that started this one has ended")
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def warn_about(self, text: str) -> None:
         """Log a refused message, each kind at most once a second; kinds differ in more than their numbers."""

@@ -279,3 +279,29 @@ class SimulationParameters(PhysicsParameters):
     publish_root_state: bool = parameter(
         False, "Whether to publish the exact state of the root body with every state, for environments that learn."
     )
+
+
+@dataclass(frozen=True)
+class WorldParameters(PhysicsParameters):
+    """Parameters of `world_bridge_node`."""
+
+    robots: tuple[str, ...] = parameter((), "Names of the robots; each is the namespace of one.", each=str)
+    kinds: tuple[str, ...] = parameter(
+        (), "What the robots are, one for each, as parameter robot; empty: all are what that says.", each=str
+    )
+    spacing: float = parameter(
+        1.5, "Distance of the robots, which start side by side along y [m].", least=0.1, most=100.0
+    )
+    poses: tuple[float, ...] = parameter(
+        (), "Where the robots start instead, three numbers for each: x, y [m], yaw [rad]; empty: side by side."
+    )
+    initial_position: tuple[float, ...] = parameter(
+        (),
+        "Poses at reset, one robot after the other, each in its joint order [rad]; empty: their default poses.",
+    )
+    start_timeout: float = parameter(
+        60.0,
+        "In lock-step, wall time for which the first robot that may move waits for the others [s]; 1e9: for ever.",
+        least=0.1,
+        most=1e9,
+    )

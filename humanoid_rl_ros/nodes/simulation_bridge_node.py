@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from typing import Any
 
@@ -32,7 +30,6 @@ from humanoid_rl_ros.simulation.target_follower import TargetFollower
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
 CLOCK_RATE_HZ = 100.0
-PARENT_PERIOD_S = 0.5
 
 
 class SimulationBridgeNode(ManagedNode):
@@ -95,17 +92,10 @@ class SimulationBridgeNode(ManagedNode):
             WATCH_PERIOD_S if self._lockstep else 1.0 / parameters.state_rate,
             self._watch if self._lockstep else self._run,
         )
-        if parameters.parent:
-            self._look_after_parent()
-            self.every(PARENT_PERIOD_S, self._look_after_parent)
+        self.end_with(parameters.parent)
         self._own_damping = 0
         self._asked_to_pause = False
         self._reset()
-
-    def _look_after_parent(self) -> None:
-        if os.getppid() != self._p.parent:
-            self.get_logger().info("the process that started this one has ended")
-            os.kill(os.getpid(), signal.SIGTERM)
 
     @property
     def _paused(self) -> bool:
