@@ -86,6 +86,7 @@ class Attendance:
     def hold(self, name: str) -> None:
         """A robot was put somewhere and hangs there; the others go on without it until it is told to move."""
         self._presence[name] = Presence.HELD
+        self._answered.discard(name)
 
     def overdue(self, now_ns: int) -> tuple[str, ...]:
         """Take out who has not answered in time [ns].
@@ -96,8 +97,8 @@ class Attendance:
         if not self._begun:
             if self._first_ns is None or now_ns - self._first_ns <= self._start_timeout_ns:
                 return ()
-            late = self.missing()
-            self._begun = True
+            late = tuple(name for name in self.missing() if self._presence[name] is Presence.HELD)
+            self._begun, self._asked_ns = True, now_ns
             return late
         if now_ns - self._asked_ns <= self._timeout_ns:
             return ()
