@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES, TELEOPERATIONS
@@ -75,6 +78,27 @@ SIMULATION_ARGUMENTS = (
     ),
     LaunchArgument("arm", "Whether the safety monitor arms itself when it is ready.", "true", ("true", "false")),
     *_SHARED,
+)
+TEAM_ARGUMENTS = (
+    LaunchArgument("robots", "Names of the robots, apart by commas; each is the namespace of one.", "left,right"),
+    LaunchArgument(
+        "robot",
+        "What they are, one for all or one each, apart by commas: shipped robot, YAML, or model file.",
+        "reference",
+    ),
+    LaunchArgument(
+        "policy",
+        "Policy bundles, one for all or one each, apart by commas; empty: those that are shipped for the robots.",
+        "",
+    ),
+    LaunchArgument("spacing", "Distance of the robots, which start side by side [m].", "1.5"),
+    LaunchArgument("poses", "Where they start instead, 'x y yaw' for each [m m rad]; empty: side by side.", ""),
+    LaunchArgument("respawn", "Whether a policy or a monitor that dies is started again.", "false", ("true", "false")),
+    *(a for a in SIMULATION_ARGUMENTS if a.name in ("mode", "command", "get_up", "arm", "policies", "entry_blend")),
+    *(a for a in SIMULATION_ARGUMENTS if a.name in ("cmd_vel_type", "limits")),
+    LaunchArgument(
+        "record", "Whether to record a bag of each robot: true, false, or the folder that they are made in.", "false"
+    ),
 )
 GAZEBO_ARGUMENTS = (
     *(a for a in SIMULATION_ARGUMENTS if a.name in ("robot", "policy", "command", "get_up", "arm")),
@@ -163,6 +187,41 @@ def rate(text: str) -> float:
     if len(found) != 1 or found[0] <= 0.0:
         raise ConfigError(f"argument 'rate' must be one number above 0, found '{text}'")
     return found[0]
+
+
+def words(text: str, name: str) -> list[str]:
+    """The words of a text, apart by commas or spaces.
+
+    Args:
+        text: such as ``left,right``.
+        name: of the argument, for the message.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = text.replace(",", " ").split()
+    if not found:
+        raise ConfigError(f"argument '{name}' must be names apart by commas, found '{text}'")
+    return found
+
+
+def one_each(text: str, name: str, robots: Sequence[str]) -> list[str]:
+    """What is said for each robot: one word for all, or one each; no word at all is an empty one for all.
+
+    Args:
+        text: words apart by commas or spaces.
+        name: of the argument, for the message.
+        robots: their names.
+
+    Raises:
+        ConfigError: there are more words than one, and not as many as robots.
+    """
+    found = text.replace(",", " ").split() or [""]
+    if len(found) not in (1, len(robots)):
+        raise ConfigError(
+            f"argument '{name}' must be one for all or one for each of {len(robots)} robots, found '{text}'"
+        )
+    return found * len(robots) if len(found) == 1 else found
 
 
 def numbers(text: str, name: str) -> list[float]:
@@ -255,3 +314,18 @@ def recorder_parameters(text: str) -> dict[str, str] | None:
             f"recording needs {' and '.join(missing)}: pip install 'humanoid_rl_ros[bags]', or leave record:=false"
         )
     return {} if text.strip().lower() == "true" else {"output": text.strip()}
+
+
+def team_record(text: str, robot: str, now: datetime) -> str:
+    """The argument ``record`` of a team, as it is for one of its robots: each has a bag of its own in one folder.
+
+    Args:
+        text: ``true``, ``false`` or a folder.
+        robot: its name.
+        now: when the launch began.
+    """
+    word = text.strip()
+    if word.lower() in ("", "false"):
+        return "false"
+    folder = Path(f"bags_{now:%Y%m%d_%H%M%S}") if word.lower() == "true" else Path(word)
+    return str(folder / robot)
