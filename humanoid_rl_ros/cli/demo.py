@@ -95,17 +95,8 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
     Raises:
         HumanoidError: the robot, the policy or a node is not usable, or a node died.
     """
-    if not np.isfinite(options.command).all():
-        raise ConfigError(
-            f"--command takes finite numbers, found {' '.join(f'{value:g}' for value in options.command)}"
-        )
-    options = replace(options, robot=options.robot or _robot_for(options.policy))
-    robot = find_robot(options.robot)
-    options = replace(options, policy=options.policy or default_policy(robot))
-    bundle = find_policy(options.policy)
-    for path in (options.json_file, options.picture):
-        if path is not None and not path.absolute().parent.is_dir():
-            raise HumanoidError(f"cannot write {path}: no folder {path.absolute().parent}")
+    options = completed(options)
+    robot, bundle = find_robot(options.robot), find_policy(options.policy)
     graph = graph_parameters(
         options.robot,
         options.policy,
@@ -139,6 +130,25 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         raise error
     assert result is not None
     return result.stood or (bool(options.pushes) and result.on_its_feet)
+
+
+def completed(options: DemoOptions) -> DemoOptions:
+    """The options with robot and policy found, and all that can be said to be wrong before anything starts.
+
+    Raises:
+        HumanoidError: robot or policy are not there, the command is not finite, or a folder to write to is missing.
+    """
+    if not np.isfinite(options.command).all():
+        raise ConfigError(
+            f"--command takes finite numbers, found {' '.join(f'{value:g}' for value in options.command)}"
+        )
+    options = replace(options, robot=options.robot or _robot_for(options.policy))
+    options = replace(options, policy=options.policy or default_policy(find_robot(options.robot)))
+    find_policy(options.policy)
+    for path in (options.json_file, options.picture):
+        if path is not None and not path.absolute().parent.is_dir():
+            raise HumanoidError(f"cannot write {path}: no folder {path.absolute().parent}")
+    return options
 
 
 def _robot_for(policy: str) -> str:

@@ -85,9 +85,18 @@ def demo(
     picture: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw the run.")] = Path(
         "humanoid_rl_demo.png"
     ),
+    robots: Annotated[
+        int, typer.Option(min=0, max=8, help="Robots in one world, each in a namespace; by default the one.")
+    ] = 0,
+    team: Annotated[str, typer.Option(metavar="NAMES", help="Their names, apart by commas, such as left,right.")] = "",
+    kill: Annotated[
+        list[str] | None,
+        typer.Option(metavar="'T NAME'", help="End the policy of a robot of a team after T s; may be repeated."),
+    ] = None,
 ) -> None:
     """Start simulation, policy and safety monitor as three ROS 2 nodes and watch them; exit 0 if the robot stood."""
     from humanoid_rl_ros.cli.demo import DemoOptions, parse_pushes, run_demo
+    from humanoid_rl_ros.cli.team_demo import parse_kills, run_team_demo, team_names
 
     options = DemoOptions(
         robot,
@@ -102,7 +111,9 @@ def demo(
         parse_pushes(push or []),
         "" if get_up == "none" else get_up,
     )
-    if not run_demo(options, console):
+    names = team_names(robots, team)
+    kills = parse_kills(kill or [], names)
+    if not (run_team_demo(options, names, kills, console) if names else run_demo(options, console)):
         raise typer.Exit(1)
 
 

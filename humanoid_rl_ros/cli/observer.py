@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,43 +78,123 @@ class Recording:
         )
 
 
+class HeardRobot:
+    """Subscribes to odometry, safety status and (sampled) joint states of one robot.
+
+    Args:
+        node: that subscribes.
+        prefix: before the names of the robot's topics.
+
+    Attributes:
+        recording: what was seen.
+        safety: what its monitor said last.
+        position: of the base at the last odometry message [m; Shape (3,)].
+        orientation: of the base then [wxyz; Shape (4,)].
+        path: all positions so far.
+        joints: names and positions of the last sampled joint state [rad].
+    """
+
+    def __init__(self, node: Node, prefix: str = "") -> None:
+        self.recording = Recording()
+        self.safety: dict[str, str] = {}
+        self.position, self.orientation = np.zeros(3), np.array([1.0, 0.0, 0.0, 0.0])
+        self.path: list[FloatArray] = []
+        self.joints: dict[str, float] = {}
+        self._effort_seen = 0.0
+        self._arm = node.create_client(SetBool, prefix + topics.SAFETY_ARM)
+        self._arming: Any = None
+        node.create_subscription(Odometry, prefix + topics.ODOMETRY.name, self._on_odometry, QoSProfile(depth=1000))
+        status = topics.SAFETY_STATUS
+        node.create_subscription(DiagnosticStatus, prefix + status.name, self._on_status, qos(status))
+        # Raw: at the rate of the joint states, decoding every one of them would take a core of its own.
+        node.create_subscription(
+            JointState,
+            prefix + topics.JOINT_STATES.name,
+            self._on_joint_state,
+            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
+            raw=True,
+        )
+
+    def arm(self) -> None:
+        """Ask the safety monitor to arm, unless it was asked already and has not answered yet."""
+        if self._arming is not None and not self._arming.done():
+            return
+        self._arming = self._arm.call_async(SetBool.Request(data=True)) if self._arm.service_is_ready() else None
+
+    def _on_odometry(self, message: Odometry) -> None:
+        pose, twist = message.pose.pose, message.twist.twist
+        q = pose.orientation
+        record = self.recording
+        self.position = np.array([pose.position.x, pose.position.y, pose.position.z])
+        self.orientation = np.array([q.w, q.x, q.y, q.z])
+        self.path.append(self.position)
+        record.time.append(stamp_to_ns(message.header.stamp) * 1e-9)
+        record.wall.append(time.monotonic())
+        record.height.append(pose.position.z)
+        record.tilt.append(float(rotations.tilt(self.orientation)))
+        record.velocity.append(np.array([twist.linear.x, twist.linear.y, twist.angular.z]))
+
+    def _on_status(self, message: DiagnosticStatus) -> None:
+        self.safety = values_of(message)
+        self.recording.safety.append((int(self.safety.get("since_ns", "0")) * 1e-9, self.safety.get("state", "")))
+
+    def _on_joint_state(self, raw: bytes) -> None:
+        now = time.monotonic()
+        if now - self._effort_seen < EFFORT_PERIOD_S:
+            return
+        self._effort_seen = now
+        message = deserialize_message(raw, JointState)
+        record = self.recording
+        record.joint_names = list(message.name)
+        record.effort_time.append(stamp_to_ns(message.header.stamp) * 1e-9)
+        record.effort.append(np.array(message.effort))
+        self.joints = dict(zip(message.name, message.position, strict=False))
+
+
 class GraphObserver:
-    """Subscribes to odometry, safety status, diagnostics and (sampled) joint states.
+    """Watches the robots of a graph, and what its nodes diagnose.
 
     Signals are held from its making to `close`; `spin` passes them on.
 
     Args:
         namespace: of the robot.
+        robots: names of robots in it, each with its own topics; empty: one robot, whose topics are the namespace's.
+
+    Attributes:
+        robots: what is heard of each, by name; of one without a name by the empty one.
+        diagnostics: the last line of each node, by its name, with the namespace before it where there are several
+            robots.
+        diagnostics_seen: when that was [s].
     """
 
-    def __init__(self, namespace: str = "") -> None:
+    def __init__(self, namespace: str = "", robots: Sequence[str] = ()) -> None:
         self._signals = HeldSignals()
         rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
         self.node = Node("observer", namespace=namespace)
         self._executor = make_executor()
         self._executor.add_node(self.node)
-        self.recording = Recording()
-        self.safety: dict[str, str] = {}
+        self._several = bool(robots)
+        self.robots = {name: HeardRobot(self.node, f"{name}/" if name else "") for name in robots or ("",)}
         self.diagnostics: dict[str, dict[str, str]] = {}
         self.diagnostics_seen: dict[str, float] = {}
-        self._effort_seen = 0.0
-        self._arm = self.node.create_client(SetBool, topics.SAFETY_ARM)
-        self._arming: Any = None
-        self.node.create_subscription(Odometry, topics.ODOMETRY.name, self._on_odometry, QoSProfile(depth=1000))
-        self.node.create_subscription(
-            DiagnosticStatus, topics.SAFETY_STATUS.name, self._on_status, qos(topics.SAFETY_STATUS)
-        )
         self.node.create_subscription(
             DiagnosticArray, topics.DIAGNOSTICS.name, self._on_diagnostics, qos(topics.DIAGNOSTICS)
         )
-        # Raw: at the rate of the joint states, decoding every one of them would take a core of its own.
-        self.node.create_subscription(
-            JointState,
-            topics.JOINT_STATES.name,
-            self._on_joint_state,
-            QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT),
-            raw=True,
-        )
+
+    @property
+    def recording(self) -> Recording:
+        """Of the robot, where there is one."""
+        return self.robots[""].recording
+
+    @property
+    def safety(self) -> dict[str, str]:
+        """What the monitor of the robot said last, where there is one."""
+        return self.robots[""].safety
+
+    def arm(self) -> None:
+        """Ask all safety monitors to arm that were not asked or have answered."""
+        for robot in self.robots.values():
+            robot.arm()
 
     def spin(self, seconds: float) -> None:
         """Take in messages for so long.
@@ -126,12 +207,6 @@ class GraphObserver:
             self._signals.check()
             self._executor.spin_once(timeout_sec=min(left, LONGEST_SPIN_S))
 
-    def arm(self) -> None:
-        """Ask the safety monitor to arm, unless it was asked already and has not answered yet."""
-        if self._arming is not None and not self._arming.done():
-            return
-        self._arming = self._arm.call_async(SetBool.Request(data=True)) if self._arm.service_is_ready() else None
-
     def close(self) -> None:
         """Leave the graph."""
         self._executor.remove_node(self.node)
@@ -140,32 +215,8 @@ class GraphObserver:
         rclpy.try_shutdown()
         self._signals.release()
 
-    def _on_odometry(self, message: Odometry) -> None:
-        pose, twist = message.pose.pose, message.twist.twist
-        q = pose.orientation
-        record = self.recording
-        record.time.append(stamp_to_ns(message.header.stamp) * 1e-9)
-        record.wall.append(time.monotonic())
-        record.height.append(pose.position.z)
-        record.tilt.append(float(rotations.tilt(np.array([q.w, q.x, q.y, q.z]))))
-        record.velocity.append(np.array([twist.linear.x, twist.linear.y, twist.angular.z]))
-
-    def _on_status(self, message: DiagnosticStatus) -> None:
-        self.safety = values_of(message)
-        self.recording.safety.append((int(self.safety.get("since_ns", "0")) * 1e-9, self.safety.get("state", "")))
-
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
-            self.diagnostics[status.name.rsplit("/", 1)[-1]] = values_of(status)
-            self.diagnostics_seen[status.name.rsplit("/", 1)[-1]] = time.monotonic()
-
-    def _on_joint_state(self, raw: bytes) -> None:
-        now = time.monotonic()
-        if now - self._effort_seen < EFFORT_PERIOD_S:
-            return
-        self._effort_seen = now
-        message = deserialize_message(raw, JointState)
-        record = self.recording
-        record.joint_names = list(message.name)
-        record.effort_time.append(stamp_to_ns(message.header.stamp) * 1e-9)
-        record.effort.append(np.array(message.effort))
+            name = status.name.strip("/") if self._several else status.name.rsplit("/", 1)[-1]
+            self.diagnostics[name] = values_of(status)
+            self.diagnostics_seen[name] = time.monotonic()

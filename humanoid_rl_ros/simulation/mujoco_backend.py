@@ -89,6 +89,11 @@ class MujocoBackend:
         """Whether joints are between the root and every body that it stands on; what lies on its root has no feet."""
         return self._body.has_feet
 
+    @property
+    def root_bodies(self) -> tuple[int, ...]:
+        """The body that floats."""
+        return (self.layout.root_body,)
+
     def reset(self, rng: np.random.Generator | None = None) -> RobotState:
         """See `SimulationBackend.reset`; the accelerometer reads as if the robot were held."""
         if self._variation is not None:

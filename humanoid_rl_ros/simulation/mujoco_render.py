@@ -1,18 +1,17 @@
-"""Pictures of a simulated robot without a window."""
+"""Pictures of simulated robots without a window."""
 
 from __future__ import annotations
 
 import importlib
 import os
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from humanoid_rl_ros.core.errors import MissingDependencyError, ModelError, did_you_mean
 from humanoid_rl_ros.simulation.model_file import mujoco
-from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
 
 Image = NDArray[np.uint8]
 _PLATFORMS = ("egl", "osmesa")
@@ -21,22 +20,36 @@ _MAX_GEOMS = 10_000
 _SHOWN_GROUPS = (0, 1, 2)
 
 
+class Pictured(Protocol):
+    """A robot or several, as MuJoCo has them: a `MujocoBackend` or a `SharedWorld`."""
+
+    @property
+    def model(self) -> mujoco.MjModel:
+        """The model."""
+
+    @property
+    def data(self) -> mujoco.MjData:
+        """Its data."""
+
+    @property
+    def root_bodies(self) -> tuple[int, ...]:
+        """The root of each robot."""
+
+
 class OffscreenRenderer:
-    """Draws one backend into images; keep it for a film, close it (or leave its ``with``) at the end.
+    """Draws a backend or a world into images; keep it for a film, close it (or leave its ``with``) at the end.
 
     Args:
-        backend: the robot; load it with ``visual=True`` to see its meshes.
+        backend: what to draw; load it with ``visual=True`` to see its meshes.
         width, height: of the images [pixel].
-        camera: name of a camera of the model; without it a camera that follows the robot.
+        camera: name of a camera of the model; without it a camera that follows the robots.
 
     Raises:
         ModelError: the model has no such camera.
         MissingDependencyError: no OpenGL without a display on this machine.
     """
 
-    def __init__(
-        self, backend: MujocoBackend, *, width: int = 960, height: int = 720, camera: str | None = None
-    ) -> None:
+    def __init__(self, backend: Pictured, *, width: int = 960, height: int = 720, camera: str | None = None) -> None:
         self._backend = backend
         model = backend.model
         self._camera = _camera(backend, camera)
@@ -59,10 +72,11 @@ class OffscreenRenderer:
         self.close()
 
     def draw(self) -> Image:
-        """The robot as it is now [RGB; Shape (height, width, 3)]."""
+        """The robots as they are now [RGB; Shape (height, width, 3)]."""
         data = self._backend.data
         if self._follow:
-            self._camera.lookat[:2] = data.xpos[self._backend.layout.root_body][:2]
+            roots = data.xpos[list(self._backend.root_bodies)][:, :2]
+            self._camera.lookat[:2] = 0.5 * (roots.min(axis=0) + roots.max(axis=0))
         self._gl.make_current()
         category = mujoco.mjtCatBit.mjCAT_ALL.value
         mujoco.mjv_updateScene(self._backend.model, data, self._option, None, self._camera, category, self._scene)
@@ -77,36 +91,36 @@ class OffscreenRenderer:
         self._gl.free()
 
 
-def render(backend: MujocoBackend, *, width: int = 960, height: int = 720, camera: str | None = None) -> Image:
+def render(backend: Pictured, *, width: int = 960, height: int = 720, camera: str | None = None) -> Image:
     """One picture; see `OffscreenRenderer` for the arguments, errors and for many pictures."""
     with OffscreenRenderer(backend, width=width, height=height, camera=camera) as renderer:
         return renderer.draw()
 
 
-def _camera(backend: MujocoBackend, name: str | None) -> mujoco.MjvCamera:
+def _camera(backend: Pictured, name: str | None) -> mujoco.MjvCamera:
     camera = mujoco.MjvCamera()
     model = backend.model
     if name is not None:
         number = mujoco.mj_name2id(model, mujoco.mjtObj.mjOBJ_CAMERA, name)
         if number < 0:
             known = [model.camera(i).name for i in range(model.ncam)]
-            raise ModelError(
-                f"the model of robot '{backend.robot.name}' has no camera '{name}'; {did_you_mean(name, known)}"
-            )
+            raise ModelError(f"the model has no camera '{name}'; {did_you_mean(name, known)}")
         camera.type, camera.fixedcamid = mujoco.mjtCamera.mjCAMERA_FIXED, number
         return camera
-    height = backend.ground_truth().base_height
+    roots = backend.data.xpos[list(backend.root_bodies)]
+    height = float(roots[:, 2].max())
+    apart = float(np.linalg.norm(np.ptp(roots[:, :2], axis=0)))
     camera.type = mujoco.mjtCamera.mjCAMERA_FREE
     camera.azimuth, camera.elevation = 145.0, -12.0
-    camera.distance = 3.4 * height
+    camera.distance = 3.4 * height + 0.9 * apart
     camera.lookat[:] = [0.0, 0.0, 0.95 * height]
     return camera
 
 
-def _options(backend: MujocoBackend) -> mujoco.MjvOption:
+def _options(backend: Pictured) -> mujoco.MjvOption:
     option = mujoco.MjvOption()
     model = backend.model
-    own = model.body_rootid[model.geom_bodyid] == backend.layout.root_body
+    own = np.isin(model.body_rootid[model.geom_bodyid], backend.root_bodies)
     shown = own & np.isin(model.geom_group, _SHOWN_GROUPS)
     option.geomgroup[3] = int(not shown.any())
     option.sitegroup[:] = 0

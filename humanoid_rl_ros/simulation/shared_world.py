@@ -189,6 +189,11 @@ class SharedWorld:
         """Simulated time [ns]."""
         return self._time.stamp_ns(self._periods)
 
+    @property
+    def root_bodies(self) -> tuple[int, ...]:
+        """The bodies that float, one for each robot."""
+        return tuple(robot.layout.root_body for robot in self.robots.values())
+
     def robot(self, name: str) -> RobotSpec:
         """What a robot is.
 
