@@ -28,6 +28,7 @@ from humanoid_rl_ros.nodes.launch_arguments import (
     REPLAY_ARGUMENTS,
     ROBOT_ARGUMENTS,
     SIMULATION_ARGUMENTS,
+    TEAM_ARGUMENTS,
     TELEOPERATION_ARGUMENTS,
 )
 from humanoid_rl_ros.resources import find_robot, share_folder
@@ -46,6 +47,7 @@ ARGUMENTS = {
     "replay": REPLAY_ARGUMENTS,
     "gazebo": GAZEBO_ARGUMENTS,
     "teleoperation": TELEOPERATION_ARGUMENTS,
+    "team": TEAM_ARGUMENTS,
 }
 WITH_ROBOT = ("simulation", "robot")
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -74,6 +76,18 @@ def test_arguments_are_declared_with_a_text(name: str) -> None:
 
 def test_simulation_starts_three_nodes() -> None:
     assert set(nodes("simulation")) == {"simulation_bridge_node", "policy_node", "safety_monitor_node"}
+
+
+def test_a_team_is_one_world_and_a_policy_and_a_monitor_for_each_robot() -> None:
+    context = LaunchContext()
+    context.launch_configurations.update({a.name: a.default for a in TEAM_ARGUMENTS if a.default is not None})
+    context.launch_configurations.update({"robots": "a,b,c", "record": "bags"})
+    (start,) = (entity for entity in description("team").entities if isinstance(entity, OpaqueFunction))
+    found = [action.node_executable for action in start.execute(context) if isinstance(action, Node)]
+    for name in ("policy_node", "safety_monitor_node", "recorder_node"):
+        assert found.count(name) == 3
+    assert found.count("world_bridge_node") == 1
+    assert len(found) == 10
 
 
 def test_robot_starts_two_nodes() -> None:
@@ -221,6 +235,19 @@ def test_simulation_becomes_active_and_ends_cleanly(tmp_path: Path) -> None:
         launch.process.send_signal(signal.SIGINT)
         assert launch.ended() == 0
         assert launch.output.count("process has finished cleanly") == 3
+
+
+def test_the_others_of_a_team_go_on_when_one_loses_its_policy(tmp_path: Path) -> None:
+    with Launch(tmp_path, "team", "mode:=lockstep", "command:=0 0 0", "robots:=a,b") as launch:
+        launch.until(r"\[a\.safety_monitor\]: ACTIVE", within=60.0)
+        launch.until(r"\[b\.safety_monitor\]: ACTIVE", within=60.0)
+        launch.kill("policy_node")  # of the last that was started
+        launch.until("policy_node ended with status -9: the safety monitor damps robot 'b'")
+        launch.until(r"\[b\.safety_monitor\]: DISARMED: no policy effort has arrived", within=60.0)
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.ended() == 0
+        assert "a.safety_monitor]: fault" not in launch.output
+        assert launch.output.count("process has finished cleanly") == 4
 
 
 def test_what_a_launch_records_is_a_whole_bag(tmp_path: Path) -> None:

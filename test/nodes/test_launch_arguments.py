@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import importlib.util
+from datetime import datetime
 
 import pytest
 from conftest import Refuses
@@ -10,10 +11,13 @@ from humanoid_rl_ros.nodes import launch_arguments
 from humanoid_rl_ros.nodes.launch_arguments import (
     entry_blend,
     get_up,
+    one_each,
     pushes,
     rate,
     recorder_parameters,
+    team_record,
     velocity_command,
+    words,
 )
 
 
@@ -91,3 +95,21 @@ def test_recording_needs_the_libraries_that_write_bags(monkeypatch: pytest.Monke
     with refuses(MissingDependencyError, "needs mcap", "[bags]", "record:=false"):
         recorder_parameters("true")
     assert recorder_parameters("false") is None
+
+
+def test_the_robots_of_a_team_and_what_is_said_of_each(refuses: Refuses) -> None:
+    assert words("left, right middle", "robots") == ["left", "right", "middle"]
+    with refuses(ConfigError, "'robots'", "apart by commas"):
+        words(" , ", "robots")
+    assert one_each("", "policy", ["a", "b"]) == ["", ""]
+    assert one_each("walk", "policy", ["a", "b"]) == ["walk", "walk"]
+    assert one_each("walk,walk_g1", "policy", ["a", "b"]) == ["walk", "walk_g1"]
+    with refuses(ConfigError, "'policy'", "each of 3 robots", "'walk,walk_g1'"):
+        one_each("walk,walk_g1", "policy", ["a", "b", "c"])
+
+
+def test_each_robot_of_a_team_has_a_bag_of_its_own() -> None:
+    moment = datetime(2026, 3, 4, 5, 6, 7)
+    assert team_record("false", "left", moment) == "false"
+    assert team_record("true", "left", moment) == "bags_20260304_050607/left"
+    assert team_record("runs/one", "left", moment) == "runs/one/left"

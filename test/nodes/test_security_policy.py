@@ -158,6 +158,7 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
     from humanoid_rl_ros.nodes.recorder_topics import wanted_topics
     from humanoid_rl_ros.nodes.safety_monitor_node import SafetyMonitorNode
     from humanoid_rl_ros.nodes.simulation_bridge_node import SimulationBridgeNode
+    from humanoid_rl_ros.nodes.world_bridge_node import WorldBridgeNode
 
     space = f"/robot_{os.getpid()}"  # nobody else's, whoever is in the domain
 
@@ -176,6 +177,7 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
         made: list[tuple[Any, dict[str, Any]]] = [
             (SimulationBridgeNode, {"publish_base_velocity": True, "publish_root_state": True}),
             (SafetyMonitorNode, {}),
+            (WorldBridgeNode, {"robots": ["a", "b"], "publish_base_velocity": True}),
             (PolicyNode, {"policy": "walk", "base_velocity_topic": topics.SIMULATED_VELOCITY.name}),
         ]
         for kind, parameters in made:  # everything is there once they are configured
@@ -186,7 +188,7 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
         player.offer(Selection(space, tuple(played), "/clock", False, (), ()))
         recorder = graph.process("recorder_node", "-r", f"__ns:={space}", output=tmp_path / "bag", flight=5.0)
         outside = {"player": "bag_player"}
-        ours = ("policy_node", "safety_monitor", "simulation_bridge", "player", "recorder")
+        ours = ("policy_node", "safety_monitor", "simulation_bridge", "world_bridge", "player", "recorder")
         seen: dict[str, Rights] = {enclave: {} for enclave in ours}
 
         def look() -> None:
