@@ -34,6 +34,7 @@ from humanoid_rl_ros.resources import find_policy, find_robot
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 
 WORLD = "world_bridge"
+START_TIMEOUT_EACH_S = 15.0  # two more processes that load and compile
 
 
 @dataclass(frozen=True)
@@ -185,7 +186,8 @@ def _follow(
             _end(processes, kills.pop(0)[1])
         if simulated > progress[0]:
             progress = (simulated, now)
-        waited, limit = (now - started, START_TIMEOUT_S) if simulated <= 0.0 else (now - progress[1], STALL_TIMEOUT_S)
+        begin = START_TIMEOUT_S + START_TIMEOUT_EACH_S * len(robots)
+        waited, limit = (now - started, begin) if simulated <= 0.0 else (now - progress[1], STALL_TIMEOUT_S)
         if waited > limit:
             raise ProcessError(f"nothing moves after {limit:g} s: {_why(observer)}")
     ended = time.monotonic()
