@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any
@@ -240,9 +241,7 @@ class WorldBridgeNode(ManagedNode):
         if self._attendance.may_pass():
             self._step()
         elif now_ns - self._published_ns > ASK_AGAIN_S * 1e9:
-            self._published_ns = now_ns
-            for name in self._attendance.missing():
-                self._members[name].publish()
+            self._publish(self._attendance.missing())
 
     def _go_on_without(self, member: WorldMember) -> None:
         assert self._world is not None
@@ -305,12 +304,14 @@ class WorldBridgeNode(ManagedNode):
             member.port.publish_odometry()
         self.send_diagnostics()
 
-    def _publish(self) -> None:
+    def _publish(self, names: Sequence[str] | None = None) -> None:
+        """Say what the robots measure: all, or some whose answer is still missing."""
         assert self._world is not None
         self._published_ns = time.monotonic_ns()
         if self._clock_publisher is not None and self._steps % self._clock_every == 0:
             self._clock_publisher.publish(Clock(clock=conversions.ns_to_stamp(self._world.stamp_ns)))
-        for member in self._members.values():
+        for name in self._members if names is None else names:
+            member = self._members[name]
             member.publish()
             if self._steps % self._odometry_every == 0:
                 member.port.publish_odometry()

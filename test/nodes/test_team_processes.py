@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ pytest.importorskip("rclpy")
 pytest.importorskip("mujoco")
 pytest.importorskip("onnxruntime")
 
+from demo_runs import run_command
 from ros_graph import Graph, NodeProcess
 from std_srvs.srv import SetBool
 
+from humanoid_rl_ros.bags.facts import inspect
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.conversions import stamp_to_ns
 from humanoid_rl_ros.interfaces.status import values_of
@@ -78,7 +81,7 @@ class Team:
 
     def walks(self, name: str, duration_ns: int) -> None:
         """It goes on its way on its feet for so long of simulated time."""
-        self.graph.until(lambda: self._odometry[name], "odometry", START)
+        self.graph.until(lambda: all(self._odometry.values()), "odometry", START)
         begin, start = self.now(), self.position(name)
         self.graph.until(lambda: self.now() >= begin + duration_ns, "simulated time", AFTER_KILL)
         since = [m for m in self._odometry[name] if stamp_to_ns(m.header.stamp) > begin]
@@ -121,6 +124,22 @@ def test_robots_come_back_when_what_was_killed_of_them_is_started_again(team: Te
     assert graph.call(SetBool, f"right/{topics.SAFETY_ARM}", SetBool.Request(data=True)).success
     graph.until(lambda: team.state("right") == "ACTIVE", "it is up", AFTER_KILL)
     team.walks("left", 2 * S)
+
+
+@pytest.mark.slow
+def test_what_is_recorded_of_one_robot_of_a_team_replays_to_the_bit(team: Team, tmp_path: Path) -> None:
+    pytest.importorskip("mcap")
+    recorder = team.graph.process("recorder_node", "-r", "__ns:=/left", output=tmp_path / "bag")
+    team.graph.until((tmp_path / "bag").exists, "the bag", START)
+    team.walks("left", 3 * S)
+    recorder.interrupt()
+    assert recorder.ended(60.0) == 0
+    facts = inspect(tmp_path / "bag")
+    assert facts.counts["/left/safety/journal"] > 0
+    assert not any(name.startswith("/right/") for name in facts.counts)
+    done = run_command("bag", "replay", "bag", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "bit-identical" in done.stdout
 
 
 @pytest.mark.slow

@@ -177,6 +177,14 @@ def test_one_that_never_comes_stays_on_its_gantry_until_it_does(lockstep: Callab
     assert np.any(it.states["left"][-1].velocity)
 
 
+def test_who_comes_late_to_a_world_that_waits_hears_all_that_holds_now(lockstep: Callable[..., Rig]) -> None:
+    it = lockstep()
+    it.graph.until(lambda: all(it.odometry.values()), "odometry")
+    late = {name: it.graph.listen(topics.ODOMETRY, name=f"{name}/{topics.ODOMETRY.name}") for name in NAMES}
+    clock = it.graph.listen(topics.CLOCK)
+    it.graph.until(lambda: all(late.values()) and clock, "odometry and clock again")
+
+
 def test_services_of_one_robot_and_of_the_world(lockstep: Callable[..., Rig]) -> None:
     it = lockstep()
     for k in range(3):
