@@ -26,7 +26,8 @@ from humanoid_rl_ros.interfaces.conversions import ns_to_stamp, stamp_to_ns
 from humanoid_rl_ros.interfaces.placement_messages import placement_request
 from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.nodes.parameters import WorldParameters
-from humanoid_rl_ros.nodes.world_bridge_node import WorldBridgeNode, initial_positions, members_of
+from humanoid_rl_ros.nodes.team_members import initial_positions, members_of
+from humanoid_rl_ros.nodes.world_bridge_node import WorldBridgeNode
 from humanoid_rl_ros.resources import find_robot
 
 pytestmark = pytest.mark.ros
