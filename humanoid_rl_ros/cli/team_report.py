@@ -82,7 +82,8 @@ def draw_team(robots: Mapping[str, HeardRobot], results: Mapping[str, DemoResult
         axes["path"].plot(*way[-1, :2], marker="o", color=colour)
         axes["height"].plot(heard.recording.time, heard.recording.height, color=colour, label=name)
     axes["path"].set(xlabel="x [m]", ylabel="y [m]", title="from above", aspect="equal", adjustable="datalim")
-    axes["height"].set(xlabel="simulated time [s]", ylabel="base height [m]", ylim=(0.0, None))
+    highest = max(max(heard.recording.height) for heard in robots.values())
+    axes["height"].set(xlabel="simulated time [s]", ylabel="base height [m]", ylim=(0.0, 1.15 * highest))
     for name in ("path", "height"):
         axes[name].grid(alpha=0.3)
         axes[name].legend(fontsize="small")
