@@ -9,7 +9,11 @@ from importlib import resources
 from pathlib import Path
 
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.core.occupancy import OccupancyMap
 from humanoid_rl_ros.core.robot import RobotSpec, load_robot
+from humanoid_rl_ros.navigation.bundle import FILE_NAME as NAVIGATION_FILE
+from humanoid_rl_ros.navigation.bundle import NavigationBundle, load_navigation
+from humanoid_rl_ros.navigation.map_file import SUFFIXES, load_map
 from humanoid_rl_ros.policies.bundle import FILE_NAME, ROBOT_FILES, PolicyBundle
 from humanoid_rl_ros.policies.bundle_file import load_bundle
 
@@ -160,3 +164,55 @@ def benchmark_robot() -> str:
 def safety_file(name: str = "") -> Path:
     """The safety YAML of that path, or the shipped one."""
     return Path(name).expanduser() if name else share_folder() / "config" / "safety.yaml"
+
+
+def map_names() -> tuple[str, ...]:
+    """Names of the shipped maps."""
+    return tuple(sorted(path.stem for path in (share_folder() / "config" / "maps").glob("*.yaml")))
+
+
+def find_map(name: str) -> OccupancyMap:
+    """A map of the floor by the name of a shipped one or its YAML.
+
+    Raises:
+        ConfigError: it is not there or malformed.
+    """
+    return load_map(map_file(name))
+
+
+def map_file(name: str) -> Path:
+    """The YAML of a shipped map by its name, or the path that was given.
+
+    Raises:
+        ConfigError: there is no such map.
+    """
+    path = Path(name).expanduser()
+    if path.suffix in SUFFIXES:
+        return path
+    if name not in map_names():
+        raise ConfigError(f"no map named '{name}'; {did_you_mean(name, map_names())}, or name a map's YAML")
+    return share_folder() / "config" / "maps" / f"{name}.yaml"
+
+
+def navigation_names() -> tuple[str, ...]:
+    """Names of the shipped navigation bundles."""
+    folder = share_folder() / "config" / "navigation"
+    return tuple(sorted(path.parent.name for path in folder.glob(f"*/{NAVIGATION_FILE}")))
+
+
+def find_navigation(name: str) -> NavigationBundle:
+    """A navigation bundle by the name of a shipped one or its folder.
+
+    Raises:
+        ConfigError: it is not there or malformed.
+    """
+    if not name:
+        known = ", ".join(navigation_names())
+        raise ConfigError(f"no navigation bundle is given; name one of {known}, or a folder with {NAVIGATION_FILE}")
+    path = Path(name).expanduser()
+    if path.exists():
+        return load_navigation(path)
+    if name not in navigation_names():
+        what = f"no navigation bundle at '{name}'" if os.sep in name else f"no navigation bundle named '{name}'"
+        raise ConfigError(f"{what}; {did_you_mean(name, navigation_names())}")
+    return load_navigation(share_folder() / "config" / "navigation" / name)

@@ -3,6 +3,7 @@
     ros2 launch humanoid_rl_ros simulation.launch.py
     ros2 launch humanoid_rl_ros simulation.launch.py robot:=... policy:=... command:='0.5 0 0'
     ros2 launch humanoid_rl_ros simulation.launch.py teleop:=joystick
+    ros2 launch humanoid_rl_ros simulation.launch.py navigation:=rooms start:='0.6 0.6 0.8'
 
 The launch ends when the simulation or the monitor dies. When the policy dies, the monitor damps the robot.
 """
@@ -11,8 +12,23 @@ from launch import LaunchContext, LaunchDescription
 from launch.actions import OpaqueFunction
 
 from humanoid_rl_ros.nodes.graph import graph_parameters
-from humanoid_rl_ros.nodes.launch_arguments import SIMULATION_ARGUMENTS, entry_blend, get_up, pushes, velocity_command
-from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, teleoperation, values
+from humanoid_rl_ros.nodes.launch_arguments import (
+    SIMULATION_ARGUMENTS,
+    entry_blend,
+    get_up,
+    place,
+    pushes,
+    velocity_command,
+)
+from humanoid_rl_ros.nodes.launching import (
+    declared,
+    local_discovery,
+    navigator,
+    node_actions,
+    recorder,
+    teleoperation,
+    values,
+)
 
 
 def start(context: LaunchContext) -> list:
@@ -30,11 +46,15 @@ def start(context: LaunchContext) -> list:
         get_up=get_up(given["get_up"]),
         pushes=pushes(given["pushes"]),
         arm=given["arm"] == "true",
+        floor=given["map"],
+        start=place(given["start"], "start"),
+        navigation=given["navigation"],
     )
     shared = {"namespace": given["namespace"], "remappings": graph.remappings}
     return [
         *recorder(given["record"], given["namespace"]),
         *teleoperation(given, graph.policy_node["policy"]),
+        *navigator(graph.navigator, **shared),
         *node_actions("simulation_bridge", "simulation_bridge_node", graph.simulation_bridge, required=True, **shared),
         *node_actions("safety_monitor", "safety_monitor_node", graph.safety_monitor, required=True, **shared),
         *node_actions(

@@ -12,6 +12,7 @@ import typer
 from humanoid_rl_ros import __version__
 from humanoid_rl_ros.cli.bag_commands import bag_app
 from humanoid_rl_ros.cli.bench_commands import bench_app
+from humanoid_rl_ros.cli.map_commands import map_app, navigate
 from humanoid_rl_ros.cli.policy_commands import policy_app
 from humanoid_rl_ros.cli.safety_commands import safety_app
 from humanoid_rl_ros.cli.terminal import JsonFile, console, error_console, training_libraries
@@ -29,6 +30,8 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(bag_app, name="bag")
 app.add_typer(bench_app, name="bench")
 app.add_typer(safety_app, name="safety")
+app.add_typer(map_app, name="map")
+app.command("navigate")(navigate)
 
 
 class Mode(str, Enum):

@@ -7,13 +7,15 @@ import gymnasium
 TASKS = {"Walk": "walk", "Stand": "stand", "GetUp": "get_up"}
 ROS_TASKS = {"RosWalk": "walk", "RosStand": "stand"}
 """Over ROS; nobody bears the weight of a robot there that learns to get up."""
+GRID_TASKS = {"Navigate": "navigation_env:NavigationEnv"}
+"""On a grid, without a robot; their arguments say which."""
 NAMESPACE = "humanoid_rl_ros"
 
 
 def register() -> None:
     """Make ``humanoid_rl_ros/Walk-v0``, ``Stand-v0`` and ``GetUp-v0`` known; twice does no harm.
 
-    ``RosWalk-v0`` and ``RosStand-v0`` are the same over ROS.
+    ``RosWalk-v0`` and ``RosStand-v0`` are the same over ROS. ``Navigate-v0`` is a floor to be crossed.
 
     Importing this module does it. Gymnasium does so itself for a name with the module in front, such as
     ``gymnasium.make("humanoid_rl_ros.envs.registration:humanoid_rl_ros/Walk-v0")``.
@@ -31,6 +33,9 @@ def register() -> None:
                     vector_entry_point=f"humanoid_rl_ros.envs.{vector}",
                     kwargs={"task": task},
                 )
+    for name, entry_point in GRID_TASKS.items():
+        if f"{NAMESPACE}/{name}-v0" not in gymnasium.registry:
+            gymnasium.register(f"{NAMESPACE}/{name}-v0", entry_point=f"humanoid_rl_ros.envs.{entry_point}")
 
 
 register()

@@ -67,6 +67,12 @@ SAFETY_SETUP = Topic("safety/setup", "std_msgs/msg/String", latched=True)
 """What a node was made of, as JSON: parameters, robot, policies with their digests, limits, software."""
 RECORDER_STATUS = Topic("recorder/status", "diagnostic_msgs/msg/DiagnosticStatus", latched=True)
 """What is recorded, and what was lost on the way."""
+MAP = Topic("map", "nav_msgs/msg/OccupancyGrid", latched=True)
+"""The floor whose obstacles stand in a simulated world."""
+NAVIGATION_STATUS = Topic("navigation/status", "diagnostic_msgs/msg/DiagnosticStatus", latched=True)
+"""What the navigator does, why, and how far it is to the goal."""
+NAVIGATION_PATH = Topic("navigation/path", "nav_msgs/msg/Path", latched=True)
+"""The way that the learned policy leads from where the robot is."""
 
 REPLAYED_COMMAND = f"replay/{JOINT_COMMAND.name}"
 """Where the joint commands go of nodes that are driven by a bag: no driver listens there."""

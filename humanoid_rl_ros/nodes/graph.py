@@ -15,7 +15,15 @@ from humanoid_rl_ros.nodes.choices import MODES
 from humanoid_rl_ros.nodes.onboard_profile import OnboardProfile
 from humanoid_rl_ros.policies.bundle import ESTIMATOR, GROUND_TRUTH
 from humanoid_rl_ros.policies.contract import require_contract
-from humanoid_rl_ros.resources import default_get_up, default_policy, find_policy, find_robot, safety_file
+from humanoid_rl_ros.resources import (
+    default_get_up,
+    default_policy,
+    find_navigation,
+    find_policy,
+    find_robot,
+    map_file,
+    safety_file,
+)
 from humanoid_rl_ros.safety.limits import load_safety_limits
 
 TRUE_VELOCITY = "simulation/base_velocity"
@@ -31,12 +39,14 @@ class GraphParameters:
         simulation_bridge: of `simulation_bridge`; empty when a robot takes its place.
         policy_node: of `policy_node`.
         safety_monitor: of `safety_monitor`.
+        navigator: of `navigator`; empty where none runs.
         remappings: topic names as pairs (from, to), for every node.
     """
 
     policy_node: Mapping[str, Any]
     safety_monitor: Mapping[str, Any]
     simulation_bridge: Mapping[str, Any] = field(default_factory=dict)
+    navigator: Mapping[str, Any] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
 
 
@@ -56,6 +66,9 @@ def graph_parameters(
     stop_after: float = 0.0,
     pushes: Sequence[float] = (),
     seed: int | None = None,
+    floor: str = "",
+    start: Sequence[float] = (),
+    navigation: str = "",
 ) -> GraphParameters:
     """The simulated robot, its policy and its safety monitor.
 
@@ -80,9 +93,12 @@ def graph_parameters(
         pushes: shoves of the base, four numbers each: simulated time after release [s], what they add to its velocity
             in the world [m/s].
         seed: of the small perturbation at reset; None for none.
+        floor: map whose obstacles stand in the world; empty: those of the navigation bundle, if any.
+        start: where the robot stands at reset: x, y [m], yaw [rad]; empty: where its model puts it.
+        navigation: navigation bundle that a navigator follows by cmd_vel; empty: no navigator.
 
     Returns:
-        The parameters of the three nodes.
+        The parameters of the three nodes, and of the navigator.
 
     Raises:
         HumanoidError: robot, policy or limits are not there or malformed, or do not fit each other.
@@ -110,6 +126,13 @@ def graph_parameters(
         bridge["pushes"] = [float(number) for number in pushes]
     if seed is not None:
         bridge["seed"] = seed
+    if start:
+        bridge["start"] = [float(number) for number in start]
+    if navigation and velocity_command is not None:
+        raise ConfigError("a navigator steers by cmd_vel, which a fixed velocity command overrules: leave one out")
+    navigator = navigator_parameters(navigation, cmd_vel_type=cmd_vel_type) if navigation else {}
+    if floor or navigation:
+        bridge["map"] = str((map_file(floor) if floor else find_navigation(navigation).map_file).absolute())
     return GraphParameters(
         simulation_bridge=bridge,
         policy_node={
@@ -126,6 +149,7 @@ def graph_parameters(
             "auto_arm": arm,
             "state_rate": rate,
         },
+        navigator=navigator,
         remappings=REMAPPINGS,
     )
 
@@ -178,6 +202,38 @@ def robot_parameters(
             "auto_arm": False,
         },
     )
+
+
+def navigator_parameters(
+    navigation: str,
+    *,
+    cmd_vel_type: str = "twist_stamped",
+    odometry_topic: str = "odom",
+    odometry_in_map: Sequence[float] = (),
+    use_sim_time: bool = True,
+) -> dict[str, Any]:
+    """Of a navigator alone.
+
+    Args:
+        navigation: navigation bundle.
+        cmd_vel_type: ``twist_stamped`` or ``twist``.
+        odometry_topic: of the robot's pose.
+        odometry_in_map: where the odometry's frame stands in the map's: x, y [m], yaw [rad]; empty: they are one.
+        use_sim_time: whether time is a simulation's.
+
+    Raises:
+        HumanoidError: the bundle is not there, malformed, or its network does not fit its grid.
+    """
+    bundle = find_navigation(navigation)
+    bundle.load_policy()
+    return {
+        "navigation": str(bundle.folder.absolute()),
+        "command_type": cmd_vel_type,
+        "odometry_topic": odometry_topic,
+        **({"odometry_in_map": [float(number) for number in odometry_in_map]} if odometry_in_map else {}),
+        "use_sim_time": use_sim_time,
+        "autostart": True,
+    }
 
 
 def _further(policies: Sequence[str]) -> dict[str, Any]:

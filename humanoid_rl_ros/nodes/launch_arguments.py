@@ -77,6 +77,16 @@ SIMULATION_ARGUMENTS = (
         "pushes", "Shoves of the base, four numbers each: time after release [s], x y z [m/s]; empty for none.", ""
     ),
     LaunchArgument("arm", "Whether the safety monitor arms itself when it is ready.", "true", ("true", "false")),
+    LaunchArgument(
+        "navigation", "Navigation bundle that steers the robot by cmd_vel: a folder, or a shipped one; empty: none.", ""
+    ),
+    LaunchArgument(
+        "map",
+        "Map of the floor whose obstacles stand in the world: a shipped one, or its YAML; empty: the navigation "
+        "bundle's, if any.",
+        "",
+    ),
+    LaunchArgument("start", "Where the robot stands at reset, 'x y yaw' [m m rad]; empty: at the origin.", ""),
     *_SHARED,
 )
 TEAM_ARGUMENTS = (
@@ -99,6 +109,14 @@ TEAM_ARGUMENTS = (
     LaunchArgument(
         "record", "Whether to record a bag of each robot: true, false, or the folder that they are made in.", "false"
     ),
+)
+NAVIGATION_ARGUMENTS = (
+    LaunchArgument("navigation", "Navigation bundle: a folder with navigation.yaml, or the name of a shipped one."),
+    LaunchArgument("odometry_topic", "nav_msgs/Odometry topic of the robot's pose.", "odom"),
+    LaunchArgument("odometry_in_map", "Pose of the odometry's frame in the map's, 'x y yaw' [m m rad].", "0 0 0"),
+    _CMD_VEL_TYPE,
+    LaunchArgument("use_sim_time", "Whether time is the simulation's.", "false", ("true", "false")),
+    LaunchArgument("namespace", "Namespace of the robot.", ""),
 )
 GAZEBO_ARGUMENTS = (
     *(a for a in SIMULATION_ARGUMENTS if a.name in ("robot", "policy", "command", "get_up", "arm")),
@@ -266,6 +284,18 @@ def velocity_command(text: str) -> list[float] | None:
     if len(found) not in (0, 3):
         raise ConfigError(f"argument 'command' must be three numbers, 'x y yaw', found '{text}'")
     return found or None
+
+
+def place(text: str, name: str) -> list[float]:
+    """A place on the floor: two or three numbers, or none.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    found = numbers(text, name)
+    if len(found) not in (0, 2, 3):
+        raise ConfigError(f"argument '{name}' must be two or three numbers, 'x y yaw', found '{text}'")
+    return found
 
 
 def get_up(text: str) -> str | None:

@@ -173,6 +173,8 @@ def teleoperation(given: Mapping[str, str], policy: str = "") -> list[Any]:
     Raises:
         HumanoidError: something that it needs is not there, or the command is fixed.
     """
+    if given["teleop"] != "none" and given.get("navigation"):
+        raise ConfigError(f"teleop:={given['teleop']} and navigation:={given['navigation']} would both steer")
     if given["teleop"] != "none" and given.get("command"):
         raise ConfigError(f"teleop:={given['teleop']} steers by cmd_vel, which command:='{given['command']}' overrules")
     nodes = teleop_nodes(
@@ -198,6 +200,28 @@ def teleoperation(given: Mapping[str, str], policy: str = "") -> list[Any]:
             prefix=node.prefix,
         )
     return actions
+
+
+def navigator(
+    parameters: Mapping[str, Any], *, namespace: str, remappings: Sequence[tuple[str, str]] = ()
+) -> list[Any]:
+    """The node that steers the robot over a floor, if any; the launch goes on without it.
+
+    Args:
+        parameters: of the node; empty for none.
+        namespace, remappings: as in `node_actions`.
+    """
+    if not parameters:
+        return []
+    return node_actions(
+        "navigator",
+        "navigator_node",
+        parameters,
+        namespace=namespace,
+        remappings=remappings,
+        required=False,
+        on_loss="the policy stands still 0.5 s after the last command",
+    )
 
 
 def is_installed(package: str) -> bool:

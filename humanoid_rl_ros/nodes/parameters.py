@@ -11,6 +11,7 @@ from rclpy.parameter import Parameter
 
 from humanoid_rl_ros.behaviours.start_gate import ANY_DISTANCE
 from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.planar import PlanarPose
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
 from humanoid_rl_ros.policies.bundle import BASE_VELOCITY_SOURCES, ESTIMATOR
 
@@ -101,6 +102,20 @@ def read(node: Node, kind: type[Parameters]) -> Parameters:
             )
         values[item.name] = tuple(value) if isinstance(item.default, tuple) else value
     return kind(**values)
+
+
+def planar_parameter(name: str, numbers: tuple[float, ...]) -> PlanarPose:
+    """A list parameter as x, y [m] and yaw [rad]; empty: the origin, without yaw: 0.
+
+    Raises:
+        ConfigError: there are not two or three numbers, or one is not finite.
+    """
+    if len(numbers) not in (0, 2, 3):
+        raise ConfigError(f"parameter '{name}' needs x y, or x y yaw; found {len(numbers)} numbers")
+    try:
+        return PlanarPose(*numbers)
+    except ConfigError as error:
+        raise ConfigError(f"parameter '{name}': {error}") from None
 
 
 @dataclass(frozen=True)
@@ -279,6 +294,12 @@ class SimulationParameters(PhysicsParameters):
     publish_root_state: bool = parameter(
         False, "Whether to publish the exact state of the root body with every state, for environments that learn."
     )
+    map: str = parameter(
+        "", "Map of the floor whose obstacles stand in the world: a shipped map, or its YAML; empty: an empty floor."
+    )
+    start: tuple[float, ...] = parameter(
+        (), "Where the robot stands at reset, x, y [m], yaw [rad] in the world; empty: where its model puts it."
+    )
 
 
 @dataclass(frozen=True)
@@ -305,3 +326,20 @@ class WorldParameters(PhysicsParameters):
         least=0.1,
         most=1e9,
     )
+
+
+@dataclass(frozen=True)
+class NavigatorParameters(NodeParameters):
+    """Parameters of `navigator_node`."""
+
+    navigation: str = parameter("", "Navigation bundle: a folder with navigation.yaml, or the name of a shipped one.")
+    command_type: str = parameter("twist_stamped", "Message type of cmd_vel.", choices=CMD_VEL_TYPES)
+    odometry_topic: str = parameter("odom", "nav_msgs/Odometry topic of the robot's pose.")
+    odometry_in_map: tuple[float, ...] = parameter(
+        (0.0, 0.0, 0.0), "Pose of the odometry's frame in the map's: x, y [m], yaw [rad]."
+    )
+    odometry_timeout: float = parameter(
+        0.5, "Age of the last odometry after which the robot is told to stand [s].", least=0.05, most=10.0
+    )
+    linear_speed: float = parameter(0.0, "Largest speed forward [m/s]; 0: the bundle's.", least=0.0, most=5.0)
+    angular_speed: float = parameter(0.0, "Largest rate of turning [rad/s]; 0: the bundle's.", least=0.0, most=5.0)

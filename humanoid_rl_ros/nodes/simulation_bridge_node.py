@@ -14,18 +14,21 @@ from std_srvs.srv import SetBool, Trigger
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
 from humanoid_rl_ros.interfaces import conversions, topics
 from humanoid_rl_ros.interfaces.cdr_joint_targets import read_joint_targets
+from humanoid_rl_ros.interfaces.floor_messages import occupancy_message
 from humanoid_rl_ros.interfaces.placement_messages import placement_values
 from humanoid_rl_ros.interfaces.status import diagnostic
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
-from humanoid_rl_ros.nodes.parameters import SimulationParameters
+from humanoid_rl_ros.nodes.parameters import SimulationParameters, planar_parameter
 from humanoid_rl_ros.nodes.robot_port import RobotPort
 from humanoid_rl_ros.nodes.transforms import transform_publisher
-from humanoid_rl_ros.resources import find_robot
+from humanoid_rl_ros.resources import find_map, find_robot
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
+from humanoid_rl_ros.simulation.obstacles import boxes_of
 from humanoid_rl_ros.simulation.pacing import Pacer
 from humanoid_rl_ros.simulation.placement import placement_of
 from humanoid_rl_ros.simulation.target_follower import TargetFollower
+from humanoid_rl_ros.simulation.team_model import StartPlace
 
 ASK_AGAIN_S = 0.1
 WATCH_PERIOD_S = 0.02
@@ -60,11 +63,15 @@ class SimulationBridgeNode(ManagedNode):
                 f"parameter 'pushes' needs four numbers for each push, time x y z; found {len(parameters.pushes)}"
             )
         self._pushes = [tuple(parameters.pushes[i : i + 4]) for i in range(0, len(parameters.pushes), 4)]
+        place = planar_parameter("start", parameters.start)
+        floor = find_map(parameters.map) if parameters.map else None
         self._backend = MujocoBackend(
             robot,
             state_rate=parameters.state_rate,
             timestep=parameters.physics_timestep or None,
             initial_position=pose,
+            start=StartPlace(place.x, place.y, place.yaw),
+            obstacles=() if floor is None else boxes_of(floor.rectangles(), floor.origin),
         )
         self._robot = robot
         self._p = parameters
@@ -81,6 +88,8 @@ class SimulationBridgeNode(ManagedNode):
             transform=transform_publisher(self.publish_on) if parameters.publish_tf else None,
             root_state=parameters.publish_root_state,
         )
+        if floor is not None:
+            self.publish_on(topics.MAP).publish(occupancy_message(floor, 0, parameters.odometry_frame))
         self._follower = TargetFollower(robot.joint_names, parameters.state_rate)
         if parameters.publish_root_state:
             self.subscribe_to(topics.JOINT_TARGET, self._on_joint_target, raw=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -16,10 +16,11 @@ from humanoid_rl_ros.simulation.body_variation import vary_body
 from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.model_file import mujoco
 from humanoid_rl_ros.simulation.mujoco_model import prepare
+from humanoid_rl_ros.simulation.obstacles import Box, adder, require_room
 from humanoid_rl_ros.simulation.periods import Periods
 from humanoid_rl_ros.simulation.placement import Placement
 from humanoid_rl_ros.simulation.simulated_body import SimulatedBody, check_placement, checked
-from humanoid_rl_ros.simulation.standing import standing_qpos
+from humanoid_rl_ros.simulation.team_model import StartPlace, start_qpos
 
 # No robot turns a joint this fast; beyond it the physics has diverged and NaN is a few steps away [rad/s, m/s].
 DIVERGED_SPEED = 1e4
@@ -38,10 +39,12 @@ class MujocoBackend:
         initial_position: pose to start in, by default the robot's [rad; Shape (n,)].
         visual: load the geometry that only serves pictures; the physics is the same without.
         welded: joints of the model made rigid; see `humanoid_rl_ros.simulation.mujoco_model.prepare`.
+        start: where the robot starts; None: where its model puts it.
+        obstacles: what stands on the floor.
 
     Raises:
         ConfigError: the timestep does not divide the state period, or the model cannot be found.
-        ModelError: the model cannot be driven.
+        ModelError: the model cannot be driven, or the robot starts in an obstacle.
         StateError: the initial position has a wrong shape or is not finite.
     """
 
@@ -54,18 +57,24 @@ class MujocoBackend:
         initial_position: FloatArray | None = None,
         visual: bool = False,
         welded: Mapping[str, float] | None = None,
+        start: StartPlace | None = None,
+        obstacles: Sequence[Box] = (),
     ) -> None:
         self.robot = robot
         self._time = Periods(state_rate, timestep)
         self._substeps = self._time.substeps
-        self.model: mujoco.MjModel = prepare(robot, timestep=self._time.timestep, visual=visual, welded=welded)
+        self.model: mujoco.MjModel = prepare(
+            robot, timestep=self._time.timestep, visual=visual, welded=welded, extend=adder(obstacles)
+        )
         self.data = mujoco.MjData(self.model)
         self.layout = layout(self.model, robot)
         self._body = SimulatedBody(robot, self.model, self.data, self.layout)
         initial = (
             robot.default_position if initial_position is None else checked(robot, initial_position, "initial position")
         )
-        self._initial_qpos = standing_qpos(self.model, self.layout, initial)
+        self._initial_qpos = start_qpos(self.model, self.layout, initial, start or StartPlace())
+        if obstacles:
+            require_room(self.model, self.layout, self._initial_qpos)
         # Looked up once, because an attribute of MuJoCo's data costs as much as a copy of 29 numbers.
         self._qpos, self._qvel = self.data.qpos, self.data.qvel
         self._periods = 0

@@ -43,6 +43,9 @@ TABLE = [
     (topics.POLICY_SETUP, "policy/setup", "std_msgs/String", True, True, 1),
     (topics.SAFETY_SETUP, "safety/setup", "std_msgs/String", True, True, 1),
     (topics.RECORDER_STATUS, "recorder/status", "diagnostic_msgs/DiagnosticStatus", True, True, 1),
+    (topics.MAP, "map", "nav_msgs/OccupancyGrid", True, True, 1),
+    (topics.NAVIGATION_STATUS, "navigation/status", "diagnostic_msgs/DiagnosticStatus", True, True, 1),
+    (topics.NAVIGATION_PATH, "navigation/path", "nav_msgs/Path", True, True, 1),
 ]
 
 

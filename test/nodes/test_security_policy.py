@@ -89,7 +89,7 @@ def test_what_leads_to_the_motors_is_said_by_one_alone() -> None:
 
 def test_who_is_not_ours_is_allowed_nothing_that_nobody_answers() -> None:
     everything = rights()
-    ours = ("policy_node", "safety_monitor", "simulation_bridge", "recorder")
+    ours = ("policy_node", "safety_monitor", "simulation_bridge", "recorder", "navigator")
     served, heard, said = (
         set().union(*(everything[name][right] for name in ours)) for right in ("reply", "subscribe", "publish")
     )
@@ -153,6 +153,7 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
     from ros_graph import OK, Graph, open_graph
 
     from humanoid_rl_ros.bags.playing import MEASURED, PlayedTopic, Selection
+    from humanoid_rl_ros.nodes.navigator_node import NavigatorNode
     from humanoid_rl_ros.nodes.player_publishers import PlayerNode
     from humanoid_rl_ros.nodes.policy_node import PolicyNode
     from humanoid_rl_ros.nodes.recorder_topics import wanted_topics
@@ -175,10 +176,14 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
     with open_graph(tmp_path) as graph:
         shared = {"robot": "reference", "use_sim_time": True}
         made: list[tuple[Any, dict[str, Any]]] = [
-            (SimulationBridgeNode, {"publish_base_velocity": True, "publish_root_state": True}),
+            (
+                SimulationBridgeNode,
+                {"publish_base_velocity": True, "publish_root_state": True, "map": "rooms", "start": [1.0, 1.0]},
+            ),
             (SafetyMonitorNode, {}),
             (WorldBridgeNode, {"robots": ["a", "b"], "publish_base_velocity": True}),
             (PolicyNode, {"policy": "walk", "base_velocity_topic": topics.SIMULATED_VELOCITY.name}),
+            (NavigatorNode, {"navigation": "rooms"}),
         ]
         for kind, parameters in made:  # everything is there once they are configured
             node = graph.node(kind, arguments=["--ros-args", "-r", f"__ns:={space}"], **shared, **parameters)
@@ -188,7 +193,7 @@ def test_the_file_allows_what_the_nodes_do_and_no_more(tmp_path: Path) -> None:
         player.offer(Selection(space, tuple(played), "/clock", False, (), ()))
         recorder = graph.process("recorder_node", "-r", f"__ns:={space}", output=tmp_path / "bag", flight=5.0)
         outside = {"player": "bag_player"}
-        ours = ("policy_node", "safety_monitor", "simulation_bridge", "world_bridge", "player", "recorder")
+        ours = ("policy_node", "safety_monitor", "simulation_bridge", "world_bridge", "navigator", "player", "recorder")
         seen: dict[str, Rights] = {enclave: {} for enclave in ours}
 
         def look() -> None:
