@@ -7,10 +7,12 @@ from pathlib import Path
 
 import rclpy
 from nav_msgs.msg import OccupancyGrid
+from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 
+from humanoid_rl_ros.cli.operator import operator_node
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
-from humanoid_rl_ros.core.ros_names import namespace_of
+from humanoid_rl_ros.core.ros_names import is_topic, namespace_of
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.discovery import keep_discovery_local
 from humanoid_rl_ros.interfaces.floor_messages import occupancy_map
@@ -47,21 +49,24 @@ def save_published_map(
 
 
 def _published(topic: str, namespace: str, seconds: float) -> OccupancyGrid:
+    space = namespace_of(namespace)
+    name = topic if topic.startswith("/") else f"/{space}/{topic}" if space else f"/{topic}"
+    if not is_topic(name):
+        raise ConfigError(f"'{topic}' cannot be a topic's name")
     keep_discovery_local()
-    rclpy.init()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        node = rclpy.create_node("map_saver", namespace=namespace_of(namespace))
+        node = operator_node()
         heard: list[OccupancyGrid] = []
-        node.create_subscription(OccupancyGrid, topic, heard.append, qos(topics.MAP))
+        node.create_subscription(OccupancyGrid, name, heard.append, qos(topics.MAP))
         until = time.monotonic() + seconds
         while not heard and time.monotonic() < until:
             rclpy.spin_once(node, timeout_sec=0.1)
-        name = node.resolve_topic_name(topic)
         speakers = node.count_publishers(name)
         node.destroy_node()
     finally:
         rclpy.try_shutdown()
     if not heard:
-        who = "nobody publishes it" if not speakers else "its publisher is not transient local, or sent nothing"
+        who = "nobody publishes it" if not speakers else "its publisher sends to those alone who were there before"
         raise HumanoidError(f"no map on {name} within {seconds:g} s: {who}")
     return heard[-1]

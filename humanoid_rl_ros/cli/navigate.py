@@ -86,7 +86,7 @@ def run_navigate(options: NavigateOptions, console: Console) -> NavigationResult
     for path in (options.json_file, options.picture):
         if path is not None and not path.absolute().parent.is_dir():
             raise HumanoidError(f"cannot write {path}: no folder {path.absolute().parent}")
-    way = policy.length(state)
+    way = float(policy.lengths[state])
     expected = way if math.isfinite(way) else float(policy.grid.distances.max()) * policy.grid.cell
     limit = options.seconds or PATIENCE * expected / bundle.steering.linear_speed + SETTLING_S
     graph = graph_parameters(
@@ -121,10 +121,8 @@ def run_navigate(options: NavigateOptions, console: Console) -> NavigationResult
 
 def longest_start(policy: GridPolicy) -> tuple[float, float, float]:
     """The cell's centre from which the policy's way is longest, and the heading along it."""
-    lengths = np.array([policy.length(state) for state in range(len(policy.values))])
-    if not policy.arrives.any() or policy.arrives.sum() < 2:
-        lengths = policy.grid.distances
-    state = int(np.argmax(np.where(np.isfinite(lengths), lengths, -1.0)))
+    lengths = np.where(policy.arrives, policy.lengths, 0.0)
+    state = int(np.argmax(lengths if lengths.any() else policy.grid.distances))
     x, y = policy.grid.centres[state]
     to_x, to_y = policy.grid.centres[policy.following[state]]
     return float(x), float(y), math.atan2(to_y - y, to_x - x)

@@ -150,7 +150,7 @@ class NavigationResult:
             arrived=track.activity == "arrived" and seconds > 0.0,
             fell=track.falls > 0 or track.safety in ("FALLING", "FALLEN", "RECOVERING"),
             seconds=seconds,
-            policy_length=math.inf if state is None else policy.length(state),
+            policy_length=math.inf if state is None else float(policy.lengths[state]),
             shortest_length=math.inf if state is None else float(policy.grid.distances[state]) * policy.grid.cell,
             walked=walked,
             mean_speed=walked / seconds if seconds > 0.0 else 0.0,

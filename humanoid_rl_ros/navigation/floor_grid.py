@@ -6,6 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 
@@ -19,6 +20,7 @@ DIRECTIONS = ((0, 1), (1, 1), (1, 0), (1, -1), (0, -1), (-1, -1), (-1, 0), (-1, 
 MOVES = (4, 8)
 LARGEST = 20_000
 """Of a grid [cells]."""
+_POINT = 1e-9  # of a line: shorter parts are the corners that it goes through
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,10 +124,7 @@ class FloorGrid:
 
     def cell_of(self, point: FloatArray) -> tuple[int, int] | None:
         """Row and column of the cell at a point of the map's frame; None outside of the grid [m; Shape (2,)]."""
-        column, row = np.floor(self.origin.inward(point) / self.cell)
-        if not (0 <= row < self.free.shape[0] and 0 <= column < self.free.shape[1]):
-            return None
-        return int(row), int(column)
+        return _cell_at(point, self.origin, self.cell, self.free.shape)
 
     def state_of(self, point: FloatArray) -> int | None:
         """The state at a point of the map's frame; None where there is none [m; Shape (2,)]."""
@@ -135,18 +134,24 @@ class FloorGrid:
 
     def is_clear(self, start: FloatArray, end: FloatArray) -> bool:
         """Whether a straight line stays in free cells [m; map frame; Shape (2,) each]."""
-        ends = np.stack([self.origin.inward(start), self.origin.inward(end)]) / self.cell
-        along = ends[1] - ends[0]
-        shares = [np.array([0.0, 1.0])]
-        for axis in range(2):  # where it crosses the lines between cells
-            low, high = sorted(ends[:, axis])
-            if along[axis] != 0.0:
-                shares.append((np.arange(math.ceil(low), math.floor(high) + 1) - ends[0, axis]) / along[axis])
-        crossings = np.unique(np.clip(np.concatenate(shares), 0.0, 1.0))
-        middles = ends[0] + 0.5 * (crossings[1:] + crossings[:-1])[:, None] * along
-        columns, rows = np.floor(middles).astype(int).T
-        inside = (rows >= 0) & (columns >= 0) & (rows < self.free.shape[0]) & (columns < self.free.shape[1])
-        return bool(inside.all() and self.free[rows, columns].all())
+        # Plain numbers: it crosses a few cells, and is asked for with every odometry.
+        x, y = (self.origin.inward(start) / self.cell).tolist()
+        to_x, to_y = (self.origin.inward(end) / self.cell).tolist()
+        shares = [0.0, 1.0]
+        for low, high in ((x, to_x), (y, to_y)):  # where it crosses the lines between cells
+            if low != high:
+                lines = range(math.ceil(min(low, high)), math.floor(max(low, high)) + 1)
+                shares += [(line - low) / (high - low) for line in lines]
+        shares.sort()
+        rows, columns = self.free.shape
+        for first, second in pairwise(shares):
+            if second - first < _POINT:
+                continue
+            middle = 0.5 * (first + second)
+            column, row = math.floor(x + middle * (to_x - x)), math.floor(y + middle * (to_y - y))
+            if not (0 <= row < rows and 0 <= column < columns and self.free[row, column]):
+                return False
+        return True
 
     def nearest_state(self, point: FloatArray) -> tuple[int, float]:
         """The state whose centre is nearest to a point of the map's frame, and how far that is [m]."""
@@ -173,6 +178,8 @@ def floor_grid(
     Raises:
         ConfigError: a number cannot be, the goal is not on the map or too near to an obstacle, or nothing leads there.
     """
+    if moves not in MOVES:
+        raise ConfigError(f"a grid has 4 or 8 moves, found {moves}")
     if not (math.isfinite(cell) and cell > 0.0):
         raise ConfigError(f"'cell' must be finite and above 0 m, found {cell:g}")
     if not (math.isfinite(radius) and radius >= 0.0):
@@ -187,17 +194,23 @@ def floor_grid(
             f"{columns} × {rows} cells of {cell:g} m are more than {LARGEST}: choose a larger cell for this map"
         )
     free = ~(_near(found, rows, columns, cell, radius) | _unknown(found, rows, columns, cell))
-    try:
-        grid = FloorGrid(free, cell, found.origin, goal, moves)
-    except ConfigError:
-        raise ConfigError(_no_goal(found, free, cell, radius, goal)) from None
-    reached = _connected(free, (int(grid.states[grid.goal_state][0]), int(grid.states[grid.goal_state][1])))
+    where = _cell_at(np.array(goal), found.origin, cell, free.shape)
+    if where is None or not free[where]:
+        raise ConfigError(_no_goal(found, free, cell, radius, goal))
+    reached = _connected(free, where)
     if reached.sum() < 2:
         raise ConfigError(
             f"the goal {_shown(goal)} is shut in: no other free cell of {cell:g} m leads to it, with {radius:g} m to "
             "every obstacle; choose another goal, a smaller cell or a smaller radius"
         )
     return FloorGrid(reached, cell, found.origin, goal, moves)
+
+
+def _cell_at(point: FloatArray, origin: PlanarPose, cell: float, shape: tuple[int, ...]) -> tuple[int, int] | None:
+    column, row = np.floor(origin.inward(point) / cell)
+    if not (0 <= row < shape[0] and 0 <= column < shape[1]):
+        return None
+    return int(row), int(column)
 
 
 def _centres(free: BoolArray, cell: float, origin: PlanarPose) -> FloatArray:

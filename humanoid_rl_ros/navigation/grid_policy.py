@@ -54,12 +54,7 @@ class GridPolicy:
     @cached_property
     def arrives(self) -> BoolArray:
         """Whether the greedy moves lead from each state to the goal [Shape (n,)]."""
-        there: BoolArray = np.arange(len(self.values)) == self.grid.goal_state
-        while True:
-            more = there | there[self.following]
-            if np.array_equal(more, there):
-                return there
-            there = more
+        return np.isfinite(self.lengths)
 
     def way(self, state: int) -> IndexArray:
         """The states that the greedy moves lead through: to the goal, or up to the first that comes again."""
@@ -76,12 +71,17 @@ class GridPolicy:
             points[-1] = self.grid.goal
         return points
 
-    def length(self, state: int) -> float:
-        """Of the way from a state to the goal [m]; inf where it does not lead there."""
-        if not self.arrives[state]:
-            return float("inf")
-        way = self.way(state)
-        return float(self.grid.lengths[self.actions[way[:-1]]].sum() * self.grid.cell)
+    @cached_property
+    def lengths(self) -> FloatArray:
+        """Of the ways from each state to the goal; inf where they do not lead there [m; Shape (n,)]."""
+        step = self.grid.lengths[self.actions] * self.grid.cell
+        lengths = np.full(len(self.values), np.inf)
+        lengths[self.grid.goal_state] = step[self.grid.goal_state] = 0.0
+        while True:
+            longer = step + lengths[self.following]
+            if np.array_equal(longer, lengths):
+                return lengths
+            lengths = longer
 
 
 def policy_of(grid: FloorGrid, infer: Callable[[Float32Array], Float32Array]) -> GridPolicy:

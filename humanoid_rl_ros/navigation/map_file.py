@@ -39,6 +39,8 @@ def load_map(path: str | Path) -> OccupancyMap:
     resolution = top.number("resolution", above=0.0)
     x, y, yaw = top.numbers("origin", [0.0, 0.0, 0.0], length=3)
     origin = PlanarPose(float(x), float(y), float(yaw))
+    if "rows" in top and "image" in top:
+        raise ConfigError(f"{top.where}: has 'rows' and 'image'; a map is one of them")
     if "rows" in top:
         rows = top.raw("rows")
         if not isinstance(rows, list) or not rows or not all(isinstance(row, str) and row for row in rows):

@@ -85,6 +85,7 @@ class Navigator:
     def __init__(self, policy: GridPolicy, spec: SteeringSpec, *, timeout_ns: int = NS // 2) -> None:
         self.policy = policy
         self.grid = policy.grid
+        self._goal = np.array(policy.grid.goal)
         self._steering = Steering(spec)
         self._spec = spec
         self._timeout_ns = timeout_ns
@@ -92,6 +93,7 @@ class Navigator:
         self._arrived_ns = 0
         self._arrived = False
         self._refusal = ""
+        self._way_from, self._way = -1, np.zeros((0, 2))
         self.refused = 0
 
     def forget(self) -> None:
@@ -151,9 +153,11 @@ class Navigator:
             return self._back(pose, here, period)
         if not self.policy.arrives[state]:
             return Decision(self._steering.stop(), Activity.STOPPED, self._loop(state), state)
-        points = self.policy.points(state)
+        if state != self._way_from:  # the robot stays in a cell for many decisions
+            self._way_from, self._way = state, self.policy.points(state)
+        points = self._way
         target = self._target(here, points)
-        left = float(np.linalg.norm(points[-1] - here)) if len(points) < 2 else self.policy.length(state)
+        left = _apart(here, points[-1]) if len(points) < 2 else float(self.policy.lengths[state])
         command = self._steering.towards(pose, target, left, period)
         activity = Activity.TURNING if self._steering.turning else Activity.WALKING
         return Decision(command, activity, f"{left:.1f} m to the goal", state, left, target)
@@ -161,9 +165,7 @@ class Navigator:
     def _has_arrived(self, here: FloatArray) -> bool:
         within = self._spec.tolerance * (STAYS if self._arrived else 1.0)
         # Not through a wall: the goal must be in sight.
-        self._arrived = _apart(here, np.array(self.grid.goal)) <= within and self.grid.is_clear(
-            here, np.array(self.grid.goal)
-        )
+        self._arrived = _apart(here, self._goal) <= within and self.grid.is_clear(here, self._goal)
         return self._arrived
 
     def _target(self, here: FloatArray, points: FloatArray) -> tuple[float, float]:
@@ -202,4 +204,4 @@ class Navigator:
 
 
 def _apart(one: FloatArray, other: FloatArray) -> float:
-    return float(np.linalg.norm(np.asarray(one) - np.asarray(other)))
+    return math.hypot(one[0] - other[0], one[1] - other[1])
