@@ -58,6 +58,7 @@ CLI = ["rich>=13.8,<16", "typer>=0.15,<1"]
 # zstandard and lz4 come with mcap; the reader of torn files uses them itself.
 BAGS = ["rosbags>=0.11.9,<0.12", "mcap>=1.6,<2", "zstandard", "lz4", "jinja2>=3.1,<4"]
 PLOT = ["matplotlib>=3.8,<4"]
+IMAGES = ["pillow>=9.1"]  # of maps of the floor
 
 setup(
     name=NAME,
@@ -86,17 +87,17 @@ setup(
     install_requires=["numpy>=1.21", "pyyaml>=5.4"],
     extras_require={
         "ros": ROS,
-        "simulation": SIMULATION,
+        "simulation": [*SIMULATION, *IMAGES],
         "policy": POLICY,
         "export": [ONNX],
         "cli": CLI,
         "plot": PLOT,
         "bags": [*BAGS, *POLICY, *CLI, *PLOT],
         # A robot's computer: runs, guards and records; neither torch nor mujoco.
-        "onboard": [*(f"{wheel}; {WITH_ROS_WHEELS}" for wheel in ROS), *POLICY, *CLI, *BAGS],
-        "demo": [*ROS, *SIMULATION, *POLICY, *BAGS, *CLI, *PLOT, ONNX],
+        "onboard": [*(f"{wheel}; {WITH_ROS_WHEELS}" for wheel in ROS), *POLICY, *CLI, *BAGS, *IMAGES],
+        "demo": [*ROS, *SIMULATION, *IMAGES, *POLICY, *BAGS, *CLI, *PLOT, ONNX],
         # torch is pinned exactly: `==2.13.0` also takes the CPU build, 2.13.0+cpu, and prefers it where it is offered.
-        "train": [*SIMULATION, *POLICY, *CLI, *PLOT, "torch==2.13.0", GYMNASIUM, ONNX],
+        "train": [*SIMULATION, *IMAGES, *POLICY, *CLI, *PLOT, "torch==2.13.0", GYMNASIUM, ONNX],
         # What `humanoid_rl bench training` measures itself against; nothing else needs them.
         "peers": ["stable-baselines3>=2.9,<3", "rsl-rl-lib>=5.5,<6"],
         "test": [

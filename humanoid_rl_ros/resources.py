@@ -190,7 +190,7 @@ def map_file(name: str) -> Path:
     if path.suffix in SUFFIXES:
         return path
     if name not in map_names():
-        raise ConfigError(f"no map named '{name}'; {did_you_mean(name, map_names())}, or name a map's YAML")
+        raise ConfigError(f"no map named '{name}', and no .yaml; {did_you_mean(name, map_names())}")
     return share_folder() / "config" / "maps" / f"{name}.yaml"
 
 

@@ -30,6 +30,7 @@ ROSDEP_KEYS = {
     "jinja2": "python3-jinja2",
     "matplotlib": "python3-matplotlib",
     "mujoco": "python3-mujoco-pip",
+    "PIL": "python3-pil",
     "numpy": "python3-numpy",
     "onnxruntime": "python3-onnxruntime-pip",
     "rich": "python3-rich",

@@ -67,7 +67,7 @@ def navigate(
     options = NavigateOptions(
         bundle=bundle,
         floor=floor,
-        start=_start(start),
+        start=start_of(start),
         robot=robot,
         policy=policy,
         mode="realtime" if realtime else "lockstep",
@@ -80,7 +80,12 @@ def navigate(
         raise typer.Exit(1)
 
 
-def _start(text: str) -> tuple[float, ...]:
+def start_of(text: str) -> tuple[float, ...]:
+    """A place that was given as text: x, y [m], yaw [rad]; empty for none.
+
+    Raises:
+        ConfigError: it is not two or three numbers.
+    """
     words = text.replace(",", " ").split()
     try:
         numbers = tuple(float(word) for word in words)

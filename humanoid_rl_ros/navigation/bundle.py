@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -73,12 +75,13 @@ class NavigationBundle:
                 f"{path}: not the weights that {FILE_NAME} was written for: SHA-256 {found[:12]}…, "
                 f"expected {self.weights_sha256[:12]}…"
             )
-        network = OnnxPolicy(path, observation_size=len(self.grid.states), action_size=self.grid.moves)
+        cells, moves = len(self.grid.states), self.grid.moves
         try:
+            network = OnnxPolicy(path, observation_size=cells, action_size=moves)
             return policy_of(self.grid, network.infer_batch)
         except PolicyError as error:
-            text = str(error)
-            raise PolicyError(text if text.startswith(str(path)) else f"{path}: {text}") from None
+            why = str(error).removeprefix(f"{path}: ")
+            raise PolicyError(f"{path}: does not fit {cells} cells and {moves} moves: {why}") from None
 
 
 def load_navigation(path: str | Path) -> NavigationBundle:
@@ -165,7 +168,7 @@ def write_navigation(
     steering: SteeringSpec | None = None,
     origin: str = "",
 ) -> NavigationBundle:
-    """Write a navigation bundle, and read it back.
+    """Write a navigation bundle; what is there already is replaced when this one is found good.
 
     Args:
         folder: made where it is not there; files of the same names are replaced.
@@ -197,14 +200,17 @@ def write_navigation(
     text = yaml.safe_dump(data, sort_keys=False, width=1000)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / WEIGHTS).write_bytes(onnx)
-        save_map(map, folder / MAP)
-        (folder / FILE_NAME).write_text(text, encoding="utf-8")
+        with tempfile.TemporaryDirectory(prefix=".navigation-", dir=folder) as where:
+            stage = Path(where)
+            (stage / WEIGHTS).write_bytes(onnx)
+            image = save_map(map, stage / MAP)
+            (stage / FILE_NAME).write_text(text, encoding="utf-8")
+            load_navigation(stage).load_policy()
+            for written in (WEIGHTS, image.name, MAP, FILE_NAME):  # the last names the digests of the others
+                os.replace(stage / written, folder / written)
     except OSError as error:
         raise ConfigError(f"cannot write {folder}: {error.strerror or error}") from None
-    bundle = load_navigation(folder)
-    bundle.load_policy()
-    return bundle
+    return load_navigation(folder)
 
 
 def is_navigation(path: Path) -> bool:

@@ -25,6 +25,7 @@ from humanoid_rl_ros.core.robot import load_robot
 from humanoid_rl_ros.interfaces.topics import JOINT_COMMAND, REPLAYED_COMMAND
 from humanoid_rl_ros.nodes.launch_arguments import (
     GAZEBO_ARGUMENTS,
+    NAVIGATION_ARGUMENTS,
     REPLAY_ARGUMENTS,
     ROBOT_ARGUMENTS,
     SIMULATION_ARGUMENTS,
@@ -48,6 +49,7 @@ ARGUMENTS = {
     "gazebo": GAZEBO_ARGUMENTS,
     "teleoperation": TELEOPERATION_ARGUMENTS,
     "team": TEAM_ARGUMENTS,
+    "navigation": NAVIGATION_ARGUMENTS,
 }
 WITH_ROBOT = ("simulation", "robot")
 DISCOVERY = "ROS_AUTOMATIC_DISCOVERY_RANGE"
@@ -88,6 +90,17 @@ def test_a_team_is_one_world_and_a_policy_and_a_monitor_for_each_robot() -> None
         assert found.count(name) == 3
     assert found.count("world_bridge_node") == 1
     assert len(found) == 10
+
+
+def test_a_navigator_is_started_where_a_navigation_bundle_is_given(refuses: Refuses) -> None:
+    assert "navigator_node" in nodes("simulation", navigation="rooms", start="1 1 0")
+    assert set(nodes("navigation", navigation="rooms")) == {"navigator_node"}
+    with refuses(ConfigError, "teleop:=joystick and navigation:=rooms would both steer"):
+        nodes("simulation", navigation="rooms", teleop="joystick")
+    with refuses(ConfigError, "which a fixed velocity command overrules"):
+        nodes("simulation", navigation="rooms", command="0.5 0 0")
+    with refuses(ConfigError, "'start' must be two or three numbers"):
+        nodes("simulation", map="rooms", start="1")
 
 
 def test_robot_starts_two_nodes() -> None:

@@ -57,7 +57,7 @@ def _set(*keys: str, to: Any) -> Callable[[Path], None]:
         (
             _set("grid", "moves", to=8),
             PolicyError,
-            "expected (8,)",
+            "does not fit 16 cells and 8 moves",
         ),
         (_set("grid", "cells", to=["..", "."]), ConfigError, "row 2 of 'cells'"),
         (_set("grid", "cells", to=[".....", ".....", ".....", "....."]), PolicyError, "20"),
@@ -91,6 +91,7 @@ def test_a_network_that_does_not_fit_is_not_left_as_a_bundle(tmp_path: Path, ref
         write_navigation(
             tmp_path / "a", network(np.full((16, 4), np.nan)), name="a", grid=grid_of(), map=floor_of(), radius=0.0
         )
+    assert not any((tmp_path / "a").iterdir())
 
 
 @pytest.mark.parametrize("name", navigation_names())

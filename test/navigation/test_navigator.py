@@ -67,7 +67,7 @@ def test_turning_in_place_goes_on_until_the_heading_is_nearly_right() -> None:
 
 def test_a_long_look_ahead_cuts_no_corner() -> None:
     """From under the block, the way round it: the farthest point in sight is straight to the left."""
-    found = settled(navigator(look_ahead=9.0), PlanarPose(1.5, 0.5, math.pi))
+    found = settled(navigator(look_ahead=9.0), PlanarPose(1.6, 0.5, math.pi))
     assert found.target == (0.5, 0.5)
 
 
@@ -233,7 +233,7 @@ def test_steering_is_slower_next_to_the_goal() -> None:
     [
         ({"linear_speed": 0.0}, "linear_speed"),
         ({"tolerance": math.nan}, "tolerance"),
-        ({"turn_in_place": 2.0}, "right"),
+        ({"turn_in_place": 2.0}, "angle"),
     ],
 )
 def test_steering_that_cannot_be_is_refused(values: dict[str, float], words: str, refuses: Refuses) -> None:

@@ -14,7 +14,7 @@ pytest.importorskip("rclpy")
 pytestmark = pytest.mark.ros
 
 
-@pytest.mark.parametrize("node", ["policy_node", "safety_monitor_node"])
+@pytest.mark.parametrize("node", ["policy_node", "safety_monitor_node", "navigator_node"])
 def test_a_node_of_the_robot_needs_neither_simulator_nor_trainer(node: str) -> None:
     code = (
         f"import sys, humanoid_rl_ros.nodes.{node}; "
