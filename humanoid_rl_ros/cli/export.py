@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from humanoid_rl_ros.cli.checkpoint_policy import checkpoint_policy
+from humanoid_rl_ros.cli.navigation_export import export_navigation, is_navigation_run, leads
 from humanoid_rl_ros.cli.train import trained_by
 from humanoid_rl_ros.learning.export import export_policy
 
@@ -24,6 +25,11 @@ def run_export(source: Path, output: Path, console: Console) -> None:
             robot, or the bundle cannot be written or differs.
     """
     found = checkpoint_policy(source)
+    if is_navigation_run(found.record):
+        floor = export_navigation(found.actor, found.record, found.steps, output)
+        console.print(f"{found.path}: {found.steps} steps; {leads(floor)}", markup=False, soft_wrap=True)
+        console.print(f"wrote {output}; ONNX gives the values of torch", markup=False, soft_wrap=True)
+        return
     bundle = export_policy(found.actor, found.robot_contract(), output, comment=trained_by(found.record, found.steps))
     console.print(f"{found.path}: {found.steps} steps, {len(bundle.joints)} joints", markup=False, soft_wrap=True)
     console.print(f"wrote {output}; ONNX gives the actions of torch", markup=False, soft_wrap=True)

@@ -16,6 +16,7 @@ from rich.console import Console
 
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.learning_curve import draw_learning_curve
+from humanoid_rl_ros.cli.navigation_export import export_navigation, is_navigation_run, leads
 from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.cli.train_view import TrainView, count, duration
 from humanoid_rl_ros.cli.training_ground import TrainingGround, training_ground
@@ -153,8 +154,14 @@ class _Session:
             again = ["train", self._record.algorithm, "--resume", "--steps", self._options.steps, "--out", out.path]
             by = "by the same torchrun: " if self._record.processes > 1 else ""
             self._view.say(f"stopped before its end; go on with: {by}{_command(again)}")
-            if ground.contract is not None:
+            if ground.contract is not None or is_navigation_run(self._record):
                 self._view.say(f"the policy so far: {_command(['export', out.path, '-o', out.policy])}")
+        elif is_navigation_run(self._record):
+            if self._options.export:
+                policy = out.policy
+                bundle = export_navigation(self._learner.actor(), self._record, outcome.steps, policy)
+                self._view.say(leads(bundle))
+                self._view.say(f"policy: {policy}; see it with: {_command(['navigate', policy])}")
         elif ground.contract is None:
             measured = _command(["evaluate", out.path])
             self._view.say(f"no policy bundle: what is learned here drives no robot; measure it with: {measured}")

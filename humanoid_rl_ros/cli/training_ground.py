@@ -87,7 +87,7 @@ def _of_gymnasium(record: RunRecord, id: str, share: int, rank: int, threads: in
     require_actions(record.algorithm, VECTORS if in_vectors else CHOICES, f"'{id}'")
     return TrainingGround(
         env,
-        f"{record.algorithm} · {id} · {record.environments} environments, seed {record.seed}",
+        f"{record.algorithm} · {id.rpartition(':')[2]} · {record.environments} environments, seed {record.seed}",
         episodes_evaluator(id, threads, arguments),
         100_000 if in_vectors else 20_000,
         None,

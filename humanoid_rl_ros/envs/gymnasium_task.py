@@ -7,7 +7,9 @@ from types import MappingProxyType
 from typing import Any
 
 PREFIX = "gymnasium:"
-TASKS: Mapping[str, str] = MappingProxyType({})
+TASKS: Mapping[str, str] = MappingProxyType(
+    {"navigate": "humanoid_rl_ros.envs.registration:humanoid_rl_ros/Navigate-v0"}
+)
 """This package's own environments that are no robot's task, by a short name."""
 ARGUMENT = "env"
 """What a setting of the environment begins with: ``env.is_slippery``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -43,6 +44,7 @@ class NavigationEnv(gymnasium.Env[np.int64, np.int64]):
         P: ``{state: {action: [(probability, next state, reward, terminated), ...]}}``, as of toy_text.
         initial_state_distrib: probability of each state at the start.
         map: the `OccupancyMap`.
+        name: of the map.
 
     Raises:
         ConfigError: map, goal or a number cannot be.
@@ -65,6 +67,7 @@ class NavigationEnv(gymnasium.Env[np.int64, np.int64]):
         render_mode: str | None = None,
     ) -> None:
         self.map = map if isinstance(map, OccupancyMap) else find_map(map)
+        self.name = "floor" if isinstance(map, OccupancyMap) else Path(map).stem
         self.rules = MoveRules(float(slip), float(bump))
         self.radius = float(radius)
         self.grid = floor_grid(self.map, _point(goal, "goal"), cell=float(cell), radius=self.radius, moves=moves)

@@ -1,0 +1,61 @@
+"""What was learned in `Navigate-v0` as a navigation bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from humanoid_rl_ros.envs.gymnasium_task import TASKS, gymnasium_arguments, gymnasium_id
+from humanoid_rl_ros.learning.export import export_network
+from humanoid_rl_ros.learning.networks import ActorNetwork
+from humanoid_rl_ros.learning.run_folder import RunRecord
+from humanoid_rl_ros.navigation.bundle import NavigationBundle, write_navigation
+
+TASK = "navigate"
+
+
+def is_navigation_run(record: RunRecord) -> bool:
+    """Whether a run learned to cross a floor."""
+    names = {TASKS[TASK], TASKS[TASK].rpartition(":")[2]}
+    return gymnasium_id(record.task) in names
+
+
+def export_navigation(actor: ActorNetwork, record: RunRecord, steps: int, folder: Path) -> NavigationBundle:
+    """Write the bundle of a run, and compare its network with torch's.
+
+    Args:
+        actor: what it learned.
+        record: of the run, whose settings say the floor.
+        steps: it learned from.
+        folder: made if it is not there; what stands there is replaced when all is found good.
+
+    Raises:
+        HumanoidError: the map is not what it was, the network does not fit, or the folder cannot be written.
+    """
+    from humanoid_rl_ros.envs.navigation_env import NavigationEnv  # Gymnasium; a robot's training needs none
+
+    env = NavigationEnv(**gymnasium_arguments(record.overrides))
+    with tempfile.TemporaryDirectory() as where:
+        onnx = export_network(actor, Path(where)).read_bytes()
+    slip = f", slip {env.rules.slip:g}" if env.rules.slip else ""
+    return write_navigation(
+        folder,
+        onnx,
+        name=f"{env.name}_{record.algorithm}",
+        grid=env.grid,
+        map=env.map,
+        radius=env.radius,
+        origin=f"humanoid_rl_ros {record.version}: {record.algorithm}, seed {record.seed}, {steps} steps{slip}",
+    )
+
+
+def leads(bundle: NavigationBundle) -> str:
+    """From how many cells the moves lead to the goal, in words."""
+    policy = bundle.load_policy()
+    longer = policy.lengths[policy.arrives].sum() / max(
+        policy.grid.cell * policy.grid.distances[policy.arrives].sum(), 1e-9
+    )
+    return (
+        f"the moves lead to the goal from {int(policy.arrives.sum())} of {len(policy.values)} cells, by ways "
+        f"{100.0 * (longer - 1.0):.1f} % longer than the shortest"
+    )
