@@ -52,10 +52,10 @@ def export_navigation(actor: ActorNetwork, record: RunRecord, steps: int, folder
 def leads(bundle: NavigationBundle) -> str:
     """From how many cells the moves lead to the goal, in words."""
     policy = bundle.load_policy()
-    longer = policy.lengths[policy.arrives].sum() / max(
-        policy.grid.cell * policy.grid.distances[policy.arrives].sum(), 1e-9
-    )
-    return (
-        f"the moves lead to the goal from {int(policy.arrives.sum())} of {len(policy.values)} cells, by ways "
-        f"{100.0 * (longer - 1.0):.1f} % longer than the shortest"
-    )
+    there = policy.arrives
+    text = f"the moves lead to the goal from {int(there.sum())} of {len(there)} cells"
+    shortest = policy.grid.cell * float(policy.grid.distances[there].sum())
+    if shortest == 0.0:  # of the goal itself
+        return text
+    longer = float(policy.lengths[there].sum()) / shortest - 1.0
+    return f"{text}, by ways {100.0 * longer:.1f} % longer than the shortest"

@@ -205,7 +205,10 @@ def write_navigation(
             (stage / WEIGHTS).write_bytes(onnx)
             image = save_map(map, stage / MAP)
             (stage / FILE_NAME).write_text(text, encoding="utf-8")
-            load_navigation(stage).load_policy()
+            try:
+                load_navigation(stage).load_policy()
+            except PolicyError as error:
+                raise PolicyError(str(error).replace(str(stage), str(folder))) from None
             for written in (WEIGHTS, image.name, MAP, FILE_NAME):  # the last names the digests of the others
                 os.replace(stage / written, folder / written)
     except OSError as error:
