@@ -201,7 +201,7 @@ def navigation_names() -> tuple[str, ...]:
 
 
 def find_navigation(name: str) -> NavigationBundle:
-    """A navigation bundle by the name of a shipped one or its folder.
+    """A navigation bundle by the name of a shipped one, its folder, or that of the run that learned it.
 
     Raises:
         ConfigError: it is not there or malformed.
@@ -211,7 +211,8 @@ def find_navigation(name: str) -> NavigationBundle:
         raise ConfigError(f"no navigation bundle is given; name one of {known}, or a folder with {NAVIGATION_FILE}")
     path = Path(name).expanduser()
     if path.exists():
-        return load_navigation(path)
+        of_run = path / "policy"
+        return load_navigation(of_run if (of_run / NAVIGATION_FILE).is_file() else path)
     if name not in navigation_names():
         what = f"no navigation bundle at '{name}'" if os.sep in name else f"no navigation bundle named '{name}'"
         raise ConfigError(f"{what}; {did_you_mean(name, navigation_names())}")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from humanoid_rl_ros.cli.terminal import JsonFile, console
+from humanoid_rl_ros.cli.terminal import JsonFile, console, error_console
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.navigation.map_file import parse_point
 
@@ -77,6 +77,7 @@ def navigate(
     )
     result = run_navigate(options, console)
     if not result.succeeded:
+        error_console.print(f"error: {result.outcome}", style="red", markup=False)
         raise typer.Exit(1)
 
 

@@ -234,6 +234,8 @@ def _follow(
             console.print(f"{walked}  {state or 'starting'}  {listener.activity}: {listener.reason}", soft_wrap=True)
         if observer.diagnostics.get("simulation_bridge", {}).get("finished") == "True":
             return
+        if armed and state == "ESTOP":
+            return
         if armed and state in PASSING_NAMES:
             if listener.activity == "arrived" and listener.lasted() > STANDS_S:
                 return

@@ -14,6 +14,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.occupancy import OCCUPIED, UNKNOWN, OccupancyMap
 from humanoid_rl_ros.navigation.bundle import NavigationBundle
 from humanoid_rl_ros.navigation.grid_policy import GridPolicy
+from humanoid_rl_ros.safety.status import PASSING_NAMES
 
 
 @dataclass
@@ -147,7 +148,7 @@ class NavigationResult:
             mode=mode,
             start=tuple(map(float, start)),
             goal=bundle.grid.goal,
-            arrived=track.activity == "arrived" and seconds > 0.0,
+            arrived=track.activity == "arrived" and track.safety in PASSING_NAMES and seconds > 0.0,
             fell=track.falls > 0 or track.safety in ("FALLING", "FALLEN", "RECOVERING"),
             seconds=seconds,
             policy_length=math.inf if state is None else float(policy.lengths[state]),

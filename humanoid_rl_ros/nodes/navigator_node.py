@@ -15,6 +15,7 @@ from humanoid_rl_ros.interfaces.cdr_messages import read_odometry
 from humanoid_rl_ros.interfaces.floor_messages import path_message, planar_pose, twist_message
 from humanoid_rl_ros.interfaces.status import diagnostic
 from humanoid_rl_ros.navigation.navigator import MOVING, Activity, Decision, Navigator, RobotPlace
+from humanoid_rl_ros.navigation.steering import STANDING
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
 from humanoid_rl_ros.nodes.parameters import NavigatorParameters, planar_parameter
 from humanoid_rl_ros.resources import find_navigation
@@ -74,7 +75,7 @@ class NavigatorNode(ManagedNode):
         """The robot stands, and somebody else may steer."""
         if self._navigator is not None:
             self._navigator.forget()
-            self._publish(Decision(self._navigator.decide(time.monotonic_ns()).command, Activity.WAITING, "inactive"))
+            self._say(Decision(STANDING, Activity.WAITING, "inactive"))
 
     def release(self) -> None:
         """Forget the policy."""

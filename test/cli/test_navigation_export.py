@@ -54,6 +54,7 @@ def test_q_learning_finds_the_exact_values_and_they_become_a_bundle() -> None:
     assert bundle.map.digest == floor_of().digest
     assert "q_learning, seed 0, 4000 steps" in bundle.origin
     assert bundle.name == "corner_q_learning"
+    assert find_navigation("run").weights_sha256 == bundle.weights_sha256
     policy = bundle.load_policy()
     np.testing.assert_array_equal(policy.lengths, grid_of().distances)
     others = np.arange(16) != bundle.grid.goal_state
