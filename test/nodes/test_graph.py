@@ -129,6 +129,27 @@ def test_pushes_go_to_the_simulation(robot_file: str, policy_folder: str) -> Non
     assert [repr(number) for number in bridge["pushes"]] == ["1.0", "2.0", "0.0", "0.0"]
 
 
+def test_a_navigator_comes_with_the_walls_of_its_map_and_a_place_to_start(
+    robot_file: str, policy_folder: str, refuses: Refuses
+) -> None:
+    pytest.importorskip("onnxruntime")
+    assert not graph_parameters(robot_file, policy_folder).navigator
+    graph = graph_parameters(robot_file, policy_folder, navigation="rooms", start=(1, 2, 0.5))
+    bundle = share_folder() / "config/navigation/rooms"
+    assert graph.navigator["navigation"] == str(bundle)
+    assert graph.navigator["use_sim_time"]
+    assert (graph.simulation_bridge["map"], graph.simulation_bridge["start"]) == (
+        str(bundle / "map.yaml"),
+        [1.0, 2.0, 0.5],
+    )
+    other = graph_parameters(robot_file, policy_folder, navigation="rooms", floor="maze").simulation_bridge
+    assert other["map"] == str(share_folder() / "config/maps/maze.yaml")
+    with refuses(ConfigError, "no map named 'nowhere'"):
+        graph_parameters(robot_file, policy_folder, floor="nowhere")
+    with refuses(ConfigError, "a fixed velocity command overrules"):
+        graph_parameters(robot_file, policy_folder, navigation="rooms", velocity_command=(0.5, 0.0, 0.0))
+
+
 def test_simulated_robots_in_one_graph_share_no_clock(robot_file: str, policy_folder: str) -> None:
     assert ("/clock", "clock") in graph_parameters(robot_file, policy_folder).remappings
 

@@ -59,6 +59,14 @@ def test_a_push_is_four_numbers(refuses: Refuses) -> None:
             pushes(text)
 
 
+def test_a_place_is_two_or_three_numbers_or_none(refuses: Refuses) -> None:
+    assert launch_arguments.place("", "start") == []
+    assert launch_arguments.place("1 -2", "start") == [1.0, -2.0]
+    assert launch_arguments.place("[1, 2, 0.5]", "start") == [1.0, 2.0, 0.5]
+    with refuses(ConfigError, "'start'", "two or three numbers", "1"):
+        launch_arguments.place("1", "start")
+
+
 def test_robot_and_policy_of_a_real_robot_must_be_named() -> None:
     must = [a.name for a in launch_arguments.ROBOT_ARGUMENTS if a.default is None]
     assert must == ["robot", "policy"]
