@@ -18,6 +18,7 @@ from humanoid_rl_ros.policies.contract import require_contract
 from humanoid_rl_ros.resources import (
     default_get_up,
     default_policy,
+    find_map,
     find_navigation,
     find_policy,
     find_robot,
@@ -131,6 +132,8 @@ def graph_parameters(
     if navigation and velocity_command is not None:
         raise ConfigError("a navigator steers by cmd_vel, which a fixed velocity command overrules: leave one out")
     navigator = navigator_parameters(navigation, cmd_vel_type=cmd_vel_type) if navigation else {}
+    if floor:
+        find_map(floor)
     if floor or navigation:
         bridge["map"] = str((map_file(floor) if floor else find_navigation(navigation).map_file).absolute())
     return GraphParameters(

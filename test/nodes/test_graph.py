@@ -230,3 +230,6 @@ def test_every_parameter_is_one_of_the_node(robot_file: str, policy_folder: str)
     graph = graph_parameters(robot_file, policy_folder, entry_blend=1.0, velocity_command=[0.0, 0.0, 0.0], seed=1)
     for node, kind in zip(NODES, kinds, strict=True):
         assert set(getattr(graph, node)) <= {item.name for item in fields(kind)} | {"use_sim_time"}
+    steered = graph_parameters(robot_file, policy_folder, navigation="rooms", start=(1.0, 2.0))
+    for node, kind in (("navigator", parameters.NavigatorParameters), ("simulation_bridge", kinds[0])):
+        assert set(getattr(steered, node)) <= {item.name for item in fields(kind)} | {"use_sim_time"}
