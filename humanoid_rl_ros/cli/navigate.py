@@ -26,6 +26,7 @@ from humanoid_rl_ros.interfaces.status import values_of
 from humanoid_rl_ros.navigation.bundle import NavigationBundle
 from humanoid_rl_ros.navigation.grid_policy import GridPolicy
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
+from humanoid_rl_ros.nodes.quality import qos
 from humanoid_rl_ros.resources import DEFAULT_ROBOT, find_map, find_navigation
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 
@@ -164,9 +165,9 @@ class _Listener:
         self._observer = observer
         node = observer.node
         node.create_subscription(Odometry, topics.ODOMETRY.name, self._on_odometry, QoSProfile(depth=1000))
-        node.create_subscription(
-            DiagnosticStatus, topics.NAVIGATION_STATUS.name, self._on_status, QoSProfile(depth=100)
-        )
+        told = qos(topics.NAVIGATION_STATUS)  # latched: the navigator may have spoken before it was heard
+        told.depth = 100
+        node.create_subscription(DiagnosticStatus, topics.NAVIGATION_STATUS.name, self._on_status, told)
         self.activity = ""
         self.reason = ""
         self.since = 0.0
