@@ -84,6 +84,41 @@ def bench_ros_env(
         raise typer.Exit(1)
 
 
+@bench_app.command("learners")
+def bench_learners(
+    task: Annotated[str, typer.Option(help="As `humanoid_rl train` takes it.")] = "gymnasium:CliffWalking-v1",
+    learner: Annotated[list[str] | None, typer.Option(help="Which; all that suit the task by default.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Of each learner.")] = 3,
+    steps: Annotated[int, typer.Option(min=1, help="Environment steps of each run.")] = 20_000,
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Of the runs and the picture.")] = Path("runs/learners"),
+    every: Annotated[
+        int | None, typer.Option(min=1, metavar="STEPS", help="Between two evaluations; a twentieth of a run.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="[LEARNER:]KEY=VALUE", help="For all learners, or for one; may be repeated."),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    json_file: JsonFile = None,
+) -> None:
+    """Train the learners that suit a task, several seeds each: curves with confidence bands, beside what is known."""
+    with training_libraries():
+        from humanoid_rl_ros.cli.bench_learners import LearnersOptions, run_learners
+
+    options = LearnersOptions(
+        task=task,
+        learners=tuple(learner or ()),
+        seeds=seeds,
+        steps=steps,
+        out=out,
+        every=every,
+        settings=tuple(settings or ()),
+        jobs=jobs,
+        json_file=json_file,
+    )
+    run_learners(options, console)
+
+
 @bench_app.command("gallery")
 def bench_gallery(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of bundles.")],
