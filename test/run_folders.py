@@ -21,7 +21,7 @@ def same(one: Any, other: Any, *, but: str | None = None) -> bool:
     if isinstance(one, torch.Tensor):
         return torch.equal(one, other)
     if isinstance(one, np.ndarray):
-        return bool(np.array_equal(one, other, equal_nan=True))
+        return bool(np.array_equal(one, other, equal_nan=one.dtype.kind in "fc"))
     if isinstance(one, dict):
         return set(one) == set(other) and all(same(one[key], other[key], but=but) for key in one if key != but)
     if isinstance(one, list | tuple):

@@ -22,6 +22,7 @@ from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.config import read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, did_you_mean
 from humanoid_rl_ros.envs.gymnasium_task import ARGUMENT, gymnasium_arguments, gymnasium_id
+from humanoid_rl_ros.learning.checkpoint import newest_checkpoint, steps_of
 from humanoid_rl_ros.learning.learner_config import parse_setting
 from humanoid_rl_ros.learning.learners import CHOICES, LEARNERS, VECTORS, require_actions, require_algorithm
 from humanoid_rl_ros.learning.metrics_file import read_metrics
@@ -121,6 +122,7 @@ def run_learners(options: LearnersOptions, console: Console) -> list[Curves]:
     except OSError as error:
         raise HumanoidError(f"cannot write {options.out}: {error.strerror}") from None
     runs = [(learner, seed) for seed in range(options.seeds) for learner in learners]
+    runs = [run for run in runs if not _complete(options, *run)]
     _train_all(options, runs, every, console)
     curves = [_curves(learner, options) for learner in learners]
     references = reference_returns(options)
@@ -231,6 +233,11 @@ def _command(options: LearnersOptions, learner: str, seed: int, every: int) -> l
         return [*words, "--resume"]
     settings = [word for text in _settings_of(options, learner) for word in ("--set", text)]
     return [*words, "--task", options.task, "--seed", str(seed), *settings]
+
+
+def _complete(options: LearnersOptions, learner: str, seed: int) -> bool:
+    newest = newest_checkpoint(RunFolder(_folder(options, learner, seed)).checkpoints())
+    return newest is not None and steps_of(newest) >= options.steps
 
 
 def _settings_of(options: LearnersOptions, learner: str) -> list[str]:

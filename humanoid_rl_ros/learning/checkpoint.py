@@ -31,6 +31,11 @@ def checkpoint_name(steps: int) -> str:
     return f"checkpoint_{steps:012d}.pt"
 
 
+def steps_of(path: Path) -> int:
+    """The steps that a checkpoint stands for, by its name."""
+    return int(path.stem.split("_")[1])
+
+
 def newest_checkpoint(folder: Path) -> Path | None:
     """The checkpoint of the most steps in a folder, or None where there is none."""
     found = _checkpoints(folder)

@@ -15,6 +15,7 @@ from humanoid_rl_ros.learning.checkpoint import (
     load_checkpoint,
     prune_checkpoints,
     save_checkpoint,
+    steps_of,
 )
 from humanoid_rl_ros.learning.run_folder import RunFolder, RunRecord, record_from
 
@@ -65,7 +66,7 @@ class RunCheckpoints:
 
     def steps(self) -> list[int]:
         """Of those there are, most first."""
-        return [int(path.stem.split("_")[1]) for path in checkpoints_in(self._folder)]
+        return [steps_of(path) for path in checkpoints_in(self._folder)]
 
     def load(self, steps: int) -> dict[str, Any]:
         """Read one.
