@@ -24,7 +24,7 @@ class TabularConfig(EpsilonGreedy):
 
     The step size of a pair of state and action that is updated for the N-th time is α / Nᵖ. With p = 0 it stays, which
     suits a world without chance; with ½ < p ≤ 1 the values converge where there is chance too (Robbins and Monro,
-    1951).
+    1951), and the nearer p is to ½ the sooner (Even-Dar and Mansour, 2003).
 
     Attributes:
         steps_per_iteration: steps of every copy in one `iterate`, with an update after each.
@@ -36,8 +36,8 @@ class TabularConfig(EpsilonGreedy):
 
     steps_per_iteration: int = 1000
     discount: float = 0.99
-    learning_rate: float = 0.5
-    learning_rate_power: float = 0.0
+    learning_rate: float = 1.0
+    learning_rate_power: float = 0.5
     initial_value: float = 0.0
 
     def __post_init__(self) -> None:

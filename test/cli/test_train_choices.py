@@ -62,7 +62,7 @@ def test_a_run_that_was_stopped_goes_on_as_if_it_had_not_been(learner: str, tmp_
 
 def test_a_table_that_learned_the_lake_walks_over_it(tmp_path: Path) -> None:
     run, found = tmp_path / "run", tmp_path / "found.json"
-    settings = ["--set", "env.is_slippery=false", "--set", "epsilon_steps=2000", "--set", "learning_rate=1"]
+    settings = ["--set", "env.is_slippery=false", "--set", "epsilon_steps=2000", "--set", "learning_rate_power=0"]
     said = invoke(["train", "q_learning", "--task", LAKE, "--steps", "4000", "--out", str(run), *settings])
     assert "epsilon" in said
     record = yaml.safe_load((run / "run.yaml").read_text())

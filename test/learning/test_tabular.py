@@ -77,7 +77,9 @@ def test_values_that_never_settle_are_refused(refuses: Refuses, monkeypatch: pyt
 def test_q_learning_finds_the_values_of_a_maze_exactly() -> None:
     world = maze(MAZE)
     exact = optimal_values(model_of(world), 1.0)
-    config = QLearningConfig(discount=1.0, learning_rate=1.0, epsilon=0.5, final_epsilon=0.5, steps_per_iteration=300)
+    config = QLearningConfig(
+        discount=1.0, learning_rate_power=0.0, epsilon=0.5, final_epsilon=0.5, steps_per_iteration=300
+    )
     learner = QLearning(TableWorld(world, None, copies=20), config, 1)
     learn(learner, 1)
     assert learner.values == pytest.approx(exact, abs=1e-12)
@@ -123,7 +125,13 @@ def test_sarsa_finds_the_values_of_what_it_does() -> None:
 def test_sarsa_finds_the_best_values_when_it_stops_exploring() -> None:
     world = maze(MAZE)
     config = SarsaConfig(
-        discount=1.0, learning_rate=0.2, epsilon=1.0, final_epsilon=0.0, epsilon_steps=20_000, steps_per_iteration=1500
+        discount=1.0,
+        learning_rate=0.2,
+        learning_rate_power=0.0,
+        epsilon=1.0,
+        final_epsilon=0.0,
+        epsilon_steps=20_000,
+        steps_per_iteration=1500,
     )
     learner = Sarsa(TableWorld(world, None, copies=20), config, 3)
     learn(learner, 1)
@@ -161,7 +169,14 @@ def test_on_the_cliff_q_learning_takes_the_edge_and_sarsa_keeps_away_from_it() -
     world = cliff()
     paths, paid = {}, {}
     for kind, config in LEARNERS:
-        settings = config(discount=1.0, learning_rate=0.1, epsilon=0.1, final_epsilon=0.1, steps_per_iteration=1000)
+        settings = config(
+            discount=1.0,
+            learning_rate=0.1,
+            learning_rate_power=0.0,
+            epsilon=0.1,
+            final_epsilon=0.1,
+            steps_per_iteration=1000,
+        )
         learner = kind(TableWorld(world, 36, copies=20, longest=500), settings, 0)
         learn(learner, 2)
         paid[kind] = learn(learner, 1)["episode/return"]
@@ -175,7 +190,11 @@ def test_on_the_cliff_q_learning_takes_the_edge_and_sarsa_keeps_away_from_it() -
 @pytest.mark.parametrize(("kind", "config"), LEARNERS, ids=IDS)
 def test_time_that_is_up_is_no_end(kind: Any, config: Any) -> None:
     """One state that pays 1 for ever, cut after 5 steps: worth 1 / (1 − γ) = 5 all the same."""
-    learner = kind(TableWorld({0: {0: [(1.0, 0, 1.0, False)]}}, longest=5), config(discount=0.8, learning_rate=0.5), 0)
+    learner = kind(
+        TableWorld({0: {0: [(1.0, 0, 1.0, False)]}}, longest=5),
+        config(discount=0.8, learning_rate=0.5, learning_rate_power=0.0),
+        0,
+    )
     learn(learner, 1)
     assert learner.values[0, 0] == pytest.approx(5.0, abs=1e-6)
 
