@@ -5,6 +5,8 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import numpy as np
+
 from humanoid_rl_ros.envs.gymnasium_task import TASKS, gymnasium_arguments, gymnasium_id
 from humanoid_rl_ros.learning.export import export_network
 from humanoid_rl_ros.learning.networks import ActorNetwork
@@ -36,7 +38,8 @@ def export_navigation(actor: ActorNetwork, record: RunRecord, steps: int, folder
 
     env = NavigationEnv(**gymnasium_arguments(record.overrides))
     with tempfile.TemporaryDirectory() as where:
-        onnx = export_network(actor, Path(where)).read_bytes()
+        cells = np.eye(actor.mean.numel(), dtype=np.float32)  # all that it will ever see
+        onnx = export_network(actor, Path(where), observations=cells).read_bytes()
     slip = f", slip {env.rules.slip:g}" if env.rules.slip else ""
     return write_navigation(
         folder,

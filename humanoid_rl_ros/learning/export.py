@@ -13,6 +13,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from humanoid_rl_ros.core.arrays import Float32Array
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError, PolicyError
 from humanoid_rl_ros.learning.actor_onnx import require_same_actions, trial_observations, write_onnx
 from humanoid_rl_ros.learning.actor_stages import Normalise, Squash
@@ -61,7 +62,8 @@ def export_policy(
             (stage / FILE_NAME).write_text(text, encoding="utf-8")
             bundle = load_bundle(stage)
             joints = [f"joint '{joint}'" for joint in bundle.action.joints]
-            _require_same_actions(network, bundle.weights.path, f"policy '{bundle.name}'", joints, samples)
+            observations = trial_observations(network.mean, network.std, samples)
+            _require_same_actions(network, bundle.weights.path, f"policy '{bundle.name}'", joints, observations)
             (folder / SIGNATURE).unlink(missing_ok=True)  # of the policy that is replaced
             os.replace(stage / WEIGHTS, folder / WEIGHTS)
             os.replace(stage / FILE_NAME, folder / FILE_NAME)
@@ -70,13 +72,16 @@ def export_policy(
     return load_bundle(folder)
 
 
-def export_network(network: ActorNetwork, folder: Path, *, samples: int = 1000) -> Path:
+def export_network(
+    network: ActorNetwork, folder: Path, *, samples: int = 1000, observations: Float32Array | None = None
+) -> Path:
     """Write the network alone, for what drives no robot, and compare it with torch's.
 
     Args:
         network: the policy; where it is and its gradients are left alone.
         folder: made if it is not there; a network there is replaced when this one is found good.
         samples: random observations to compare on, at least 1, half of them extreme.
+        observations: to compare on instead, where these are all there are [Shape (b, observation_size)].
 
     Returns:
         The file, `policy.onnx`: ``observation`` in, ``action`` out.
@@ -94,7 +99,9 @@ def export_network(network: ActorNetwork, folder: Path, *, samples: int = 1000) 
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
             weights = Path(name) / WEIGHTS
             weights.write_bytes(content)
-            _require_same_actions(network, weights, str(folder / WEIGHTS), numbers, samples)
+            if observations is None:
+                observations = trial_observations(network.mean, network.std, samples)
+            _require_same_actions(network, weights, str(folder / WEIGHTS), numbers, observations)
             os.replace(weights, folder / WEIGHTS)
     except OSError as error:
         raise ConfigError(f"policy folder {folder}: {error.strerror or error}") from None
@@ -124,7 +131,7 @@ def _onnx(network: ActorNetwork) -> bytes:
 
 
 def _require_same_actions(
-    network: ActorNetwork, weights: Path, what: str, action_names: Sequence[str], samples: int
+    network: ActorNetwork, weights: Path, what: str, action_names: Sequence[str], observations: Float32Array
 ) -> None:
     """Compare a written network with the one it was written from."""
     try:
@@ -132,5 +139,4 @@ def _require_same_actions(
     except ModuleNotFoundError:
         raise MissingDependencyError("checking a written policy needs onnxruntime: pip install onnxruntime") from None
     policy = OnnxPolicy(weights, observation_size=network.mean.numel(), action_size=len(action_names))
-    observations = trial_observations(network.mean, network.std, samples)
     require_same_actions(network, policy.infer_batch, observations, what, action_names)
