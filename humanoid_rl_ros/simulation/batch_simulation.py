@@ -113,7 +113,7 @@ class BatchSimulation:
             welded=welded,
             extend=lambda spec: add_sensors(spec, plain, feet),
         )
-        _set_law(model, gains)
+        set_law(model, gains)
         self.model, self.layout = model, layout(model, robot)
         self.initial_qpos = standing_qpos(model, self.layout, initial_position)
         self._models = [copy.copy(model) for _ in range(n)] if varied else [model] * n
@@ -283,7 +283,7 @@ class BatchSimulation:
         self._pool.close()
 
 
-def _set_law(model: mujoco.MjModel, gains: PDGains) -> None:
+def set_law(model: mujoco.MjModel, gains: PDGains) -> None:
     """Turn the motors of a prepared model into kp·control − kp·q − kd·q̇, clipped to the limits."""
     model.actuator_biastype[:] = mujoco.mjtBias.mjBIAS_AFFINE
     model.actuator_gainprm[:, 0] = gains.kp
