@@ -54,6 +54,7 @@ POLICY = ["onnxruntime>=1.20,<2"]
 ONNX = "onnx>=1.18,<2"  # writes policies; running them needs onnxruntime alone
 # Its `mujoco` extra brings imageio, without which none of its MuJoCo environments can be made.
 GYMNASIUM = "gymnasium[mujoco]>=1.1,<2"
+PETTINGZOO = "pettingzoo>=1.24,<2"
 CLI = ["rich>=13.8,<16", "typer>=0.15,<1"]
 # zstandard and lz4 come with mcap; the reader of torn files uses them itself.
 BAGS = ["rosbags>=0.11.9,<0.12", "mcap>=1.6,<2", "zstandard", "lz4", "jinja2>=3.1,<4"]
@@ -97,7 +98,7 @@ setup(
         "onboard": [*(f"{wheel}; {WITH_ROS_WHEELS}" for wheel in ROS), *POLICY, *CLI, *BAGS, *IMAGES],
         "demo": [*ROS, *SIMULATION, *IMAGES, *POLICY, *BAGS, *CLI, *PLOT, ONNX],
         # torch is pinned exactly: `==2.13.0` also takes the CPU build, 2.13.0+cpu, and prefers it where it is offered.
-        "train": [*SIMULATION, *IMAGES, *POLICY, *CLI, *PLOT, "torch==2.13.0", GYMNASIUM, ONNX],
+        "train": [*SIMULATION, *IMAGES, *POLICY, *CLI, *PLOT, "torch==2.13.0", GYMNASIUM, PETTINGZOO, ONNX],
         # What `humanoid_rl bench training` measures itself against; nothing else needs them.
         "peers": ["stable-baselines3>=2.9,<3", "rsl-rl-lib>=5.5,<6"],
         "test": [
@@ -105,6 +106,7 @@ setup(
             "pytest-xdist>=3.6,<4",
             "hypothesis>=6.100,<7",
             ONNX,
+            PETTINGZOO,
             "catkin-pkg>=1.0,<2",
             "import-linter>=2.11,<3",
             "mypy==2.4.*",

@@ -16,6 +16,7 @@ from humanoid_rl_ros.navigation.bundle import NavigationBundle, load_navigation
 from humanoid_rl_ros.navigation.map_file import SUFFIXES, load_map
 from humanoid_rl_ros.policies.bundle import FILE_NAME, ROBOT_FILES, PolicyBundle
 from humanoid_rl_ros.policies.bundle_file import load_bundle
+from humanoid_rl_ros.policies.team_bundle import TEAM_FILE, TeamBundle, load_team
 
 PACKAGE = "humanoid_rl_ros"
 DEFAULT_ROBOT = "reference"
@@ -100,6 +101,39 @@ def find_policy(name: str) -> PolicyBundle:
         what = f"no policy bundle at '{name}'" if os.sep in name else f"no policy named '{name}'"
         raise ConfigError(f"{what}; {did_you_mean(name, policy_names())}")
     return load_bundle(share_folder() / "config" / "policies" / name)
+
+
+def team_names() -> tuple[str, ...]:
+    """Names of the shipped policies of teams."""
+    return tuple(sorted(path.parent.name for path in (share_folder() / "config" / "teams").glob(f"*/{TEAM_FILE}")))
+
+
+def is_team(name: str) -> bool:
+    """Whether this is a policy of a team: a shipped one's name, or the folder or `team.yaml` of one."""
+    path = Path(name).expanduser()
+    return name in team_names() or (path / TEAM_FILE).is_file() or (path.name == TEAM_FILE and path.is_file())
+
+
+def find_team(name: str) -> TeamBundle:
+    """A team bundle by the name of a shipped one or its folder.
+
+    Raises:
+        ConfigError: it is not there or malformed.
+    """
+    if not name:
+        raise ConfigError(f"no team is given; name one of {', '.join(team_names())}, or a folder with {TEAM_FILE}")
+    if Path(name).expanduser().exists() and name not in team_names():
+        return load_team(name)
+    if name not in team_names():
+        what = f"no team bundle at '{name}'" if os.sep in name else f"no team named '{name}'"
+        raise ConfigError(f"{what}; {did_you_mean(name, team_names())}")
+    return load_team(share_folder() / "config" / "teams" / name)
+
+
+def robot_named(name: str) -> str:
+    """The shipped robot of a name, as `find_robot` takes it; the default robot where none has it."""
+    found = (short for short in robot_names() if name in (short, find_robot(short).name))
+    return next(found, DEFAULT_ROBOT)
 
 
 def default_policy(robot: RobotSpec) -> str:

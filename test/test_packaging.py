@@ -21,7 +21,14 @@ packaging_requirements = pytest.importorskip("packaging.requirements")
 
 ROOT = Path(__file__).resolve().parents[1]
 NAME = "humanoid_rl_ros"
-NODES = ("policy_node", "safety_monitor_node", "simulation_bridge_node", "recorder_node", "navigator_node")
+NODES = (
+    "policy_node",
+    "safety_monitor_node",
+    "simulation_bridge_node",
+    "recorder_node",
+    "navigator_node",
+    "formation_node",
+)
 LITTER = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "install", "log")
 
 # Third parties whose rosdep key is not their own name, as ROS packages' are.
@@ -42,6 +49,7 @@ WITHOUT_ROSDEP_KEY = {
     "lz4",
     "mcap",
     "onnx",
+    "pettingzoo",
     "rosbags",
     "rsl_rl",
     "stable_baselines3",

@@ -120,16 +120,27 @@ def load_task(path: Path, robot_name: str, overrides: Mapping[str, Any] | None =
     if not isinstance(robots, Mapping):
         raise ConfigError(f"{top.where}: 'robots' must be a mapping from robot names to keys of the task")
     merged = _laid_over(merged, robots.get(robot_name, {}), top.where)
-    for key, value in (overrides or {}).items():
-        nested: Any = value
-        for part in reversed(key.split(".")):
-            nested = {part: nested}
-        merged = _laid_over(merged, nested, top.where)
+    merged = overridden(merged, overrides, top.where)
     try:
         return _task(Section(merged, top.where))
     except ConfigError as error:
         text = str(error)
         raise ConfigError(text if text.startswith(top.where) else f"{top.where}: {text}") from None
+
+
+def overridden(below: Mapping[str, Any], overrides: Mapping[str, Any] | None, where: str) -> dict[str, Any]:
+    """A mapping with keys set otherwise, nested ones named with dots; None does away with what is there.
+
+    Raises:
+        ConfigError: something is laid over a mapping that is none.
+    """
+    merged = dict(below)
+    for key, value in (overrides or {}).items():
+        nested: Any = value
+        for part in reversed(key.split(".")):
+            nested = {part: nested}
+        merged = _laid_over(merged, nested, where)
+    return merged
 
 
 def _laid_over(below: Mapping[str, Any], above: Any, where: str) -> dict[str, Any]:
