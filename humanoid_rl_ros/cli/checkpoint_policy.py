@@ -8,6 +8,8 @@ from pathlib import Path
 from humanoid_rl_ros.cli.train_settings import known_by
 from humanoid_rl_ros.core.errors import ConfigError, TrainingError
 from humanoid_rl_ros.envs.evaluation import Act
+from humanoid_rl_ros.envs.formation_contract import team_contract
+from humanoid_rl_ros.envs.formation_spec import formation_task, is_formation
 from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
 from humanoid_rl_ros.envs.task_contract import task_contract
 from humanoid_rl_ros.envs.tasks import task_for
@@ -17,6 +19,7 @@ from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.learning.run_checkpoints import checkpoint_record, checkpoints_in
 from humanoid_rl_ros.learning.run_folder import RunFolder, RunRecord
 from humanoid_rl_ros.policies.bundle import PolicyBundle
+from humanoid_rl_ros.policies.team_bundle import TeamBundle
 from humanoid_rl_ros.resources import find_robot
 
 
@@ -29,7 +32,8 @@ class CheckpointPolicy:
         record: of its run.
         steps: environment steps it learned from.
         actor: the policy.
-        contract: all of its bundle but the weights; None where it learned in a Gymnasium environment.
+        contract: all of its bundle but the weights; None where it learned in a Gymnasium environment, or for a team.
+        team: the same of a team bundle; None where it is not one of a team.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class CheckpointPolicy:
     steps: int
     actor: ActorNetwork
     contract: PolicyBundle | None
+    team: TeamBundle | None = None
 
     @property
     def robot(self) -> str:
@@ -54,6 +59,8 @@ class CheckpointPolicy:
         Raises:
             ConfigError: no robot can run it.
         """
+        if self.team is not None:
+            raise ConfigError(f"{self.path}: a policy of {self.task} decides for a team and drives no joint")
         if self.contract is None:
             raise ConfigError(f"{self.path}: a policy of {self.task} drives no robot, so there is no bundle of it")
         return self.contract
@@ -88,14 +95,20 @@ def checkpoint_policy(source: Path) -> CheckpointPolicy:
         actor, steps = actor_from_state(content["policy"]), int(content["steps"])
     except KeyError as error:
         raise TrainingError(f"{path}: the checkpoint lacks {error}") from None
-    return CheckpointPolicy(path, record, steps, actor, _contract(record))
+    return CheckpointPolicy(path, record, steps, actor, _contract(record), _team(record))
 
 
 def _contract(record: RunRecord) -> PolicyBundle | None:
-    if gymnasium_id(record.task) is not None:
+    if gymnasium_id(record.task) is not None or is_formation(record.task):
         return None
     robot = find_robot(record.robot)
     return task_contract(task_for(record.task, robot, record.overrides), robot)
+
+
+def _team(record: RunRecord) -> TeamBundle | None:
+    if not is_formation(record.task):
+        return None
+    return team_contract(formation_task(record.task, record.overrides), find_robot(record.robot))
 
 
 def _newest(source: Path) -> Path:

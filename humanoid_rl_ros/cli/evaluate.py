@@ -11,6 +11,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from humanoid_rl_ros.cli.checkpoint_policy import CheckpointPolicy, checkpoint_policy, is_checkpoint
+from humanoid_rl_ros.cli.evaluate_team import evaluates_team, run_evaluate_team
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec
@@ -35,6 +36,7 @@ class EvaluateOptions:
         spec: length, robots a command, friction, masses, noise, seed. In a Gymnasium environment episodes and seed.
         threads: of the physics.
         json_file: where to write, or None.
+        picture: where to draw the paths of a team, or None.
     """
 
     policy: str
@@ -45,6 +47,7 @@ class EvaluateOptions:
     spec: EvaluationSpec
     threads: int | None
     json_file: Path | None
+    picture: Path | None = None
 
 
 def run_evaluate(options: EvaluateOptions, console: Console) -> bool:
@@ -64,6 +67,10 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> bool:
     if trained is not None and (id := gymnasium_id(trained.task)) is not None:
         _run_episodes(options, trained, id, console)
         return True
+    if evaluates_team(options, trained):
+        return run_evaluate_team(options, trained, console)
+    if options.picture is not None:
+        raise ConfigError(f"{options.policy} is of one robot; --picture draws the paths of a team, so leave it out")
     contract, act, robot, task = _policy(options, trained)
     commands = list(options.commands) or [c for c in COMMANDS if _within(c, contract)]
     pushes = options.pushes or PUSHES

@@ -10,6 +10,7 @@ from humanoid_rl_ros.cli.checkpoint_policy import checkpoint_policy
 from humanoid_rl_ros.cli.navigation_export import export_navigation, is_navigation_run, leads
 from humanoid_rl_ros.cli.train import trained_by
 from humanoid_rl_ros.learning.export import export_policy
+from humanoid_rl_ros.learning.export_team import export_team
 
 
 def run_export(source: Path, output: Path, console: Console) -> None:
@@ -29,6 +30,11 @@ def run_export(source: Path, output: Path, console: Console) -> None:
         floor = export_navigation(found.actor, found.record, found.steps, output)
         console.print(f"{found.path}: {found.steps} steps; {leads(floor)}", markup=False, soft_wrap=True)
         console.print(f"wrote {output}; ONNX gives the values of torch", markup=False, soft_wrap=True)
+        return
+    if found.team is not None:
+        export_team(found.actor, found.team, output, comment=trained_by(found.record, found.steps))
+        console.print(f"{found.path}: {found.steps} steps, of a team", markup=False, soft_wrap=True)
+        console.print(f"wrote {output}; ONNX gives the actions of torch", markup=False, soft_wrap=True)
         return
     bundle = export_policy(found.actor, found.robot_contract(), output, comment=trained_by(found.record, found.steps))
     console.print(f"{found.path}: {found.steps} steps, {len(bundle.joints)} joints", markup=False, soft_wrap=True)

@@ -235,6 +235,9 @@ def evaluate_command(
     noise: Annotated[float, typer.Option(min=0.0, help="Factor on the task's own noise and sensor errors.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
+    picture: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of a team: draw the paths of its robots (PNG or SVG).")
+    ] = None,
     json_file: JsonFile = None,
 ) -> None:
     """Survival, tracking error, energy and effort over commands and pushes; exit 0 if no robot fell."""
@@ -251,6 +254,7 @@ def evaluate_command(
         spec=EvaluationSpec(repeats=repeats, seconds=seconds, friction=friction, mass=mass, noise=noise, seed=seed),
         threads=threads,
         json_file=json_file,
+        picture=picture,
     )
     if not run_evaluate(options, console):
         raise typer.Exit(1)

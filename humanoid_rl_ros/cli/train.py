@@ -23,6 +23,7 @@ from humanoid_rl_ros.cli.training_ground import TrainingGround, training_ground
 from humanoid_rl_ros.core.errors import HumanoidError
 from humanoid_rl_ros.learning.distributed import Distributed, init_from_environment
 from humanoid_rl_ros.learning.export import export_policy
+from humanoid_rl_ros.learning.export_team import export_team
 from humanoid_rl_ros.learning.learner import Learner
 from humanoid_rl_ros.learning.learners import make_learner, require_algorithm, use_threads
 from humanoid_rl_ros.learning.metrics_file import read_metrics
@@ -154,7 +155,8 @@ class _Session:
             again = ["train", self._record.algorithm, "--resume", "--steps", self._options.steps, "--out", out.path]
             by = "by the same torchrun: " if self._record.processes > 1 else ""
             self._view.say(f"stopped before its end; go on with: {by}{_command(again)}")
-            if ground.contract is not None or is_navigation_run(self._record):
+            exports = ground.contract is not None or ground.team is not None or is_navigation_run(self._record)
+            if exports:
                 self._view.say(f"the policy so far: {_command(['export', out.path, '-o', out.policy])}")
         elif is_navigation_run(self._record):
             if self._options.export:
@@ -162,6 +164,12 @@ class _Session:
                 bundle = export_navigation(self._learner.actor(), self._record, outcome.steps, policy)
                 self._view.say(leads(bundle))
                 self._view.say(f"policy: {policy}; see it with: {_command(['navigate', policy])}")
+        elif ground.team is not None:
+            if self._options.export:
+                policy = out.policy
+                comment = trained_by(self._record, outcome.steps)
+                export_team(self._learner.actor(), ground.team, policy, comment=comment)
+                self._view.say(f"team policy: {policy}; measure it with: {_command(['evaluate', policy])}")
         elif ground.contract is None:
             measured = _command(["evaluate", out.path])
             self._view.say(f"no policy bundle: what is learned here drives no robot; measure it with: {measured}")

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from humanoid_rl_ros.control.formation_deciders import by_policy
 from humanoid_rl_ros.core.command import AXES, CommandSpec
+from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.evaluation import COMMANDS, CommandResult, EvaluationSpec, evaluate
+from humanoid_rl_ros.envs.formation_evaluation import evaluate_formation
+from humanoid_rl_ros.envs.formation_spec import FormationSpec
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
 from humanoid_rl_ros.learning.actor_state import act_with
 from humanoid_rl_ros.learning.networks import ActorNetwork
@@ -22,6 +27,7 @@ from humanoid_rl_ros.resources import find_robot
 
 REPEATS, SECONDS, PUSH_SPEED = 4, 12.0, 0.4
 EPISODES, EPISODES_SEED = 10, 0
+TEAMS, TEAM_SECONDS = 16, 24.0
 LOST = 1.0
 """What a command counts for under which nobody stood long enough to be measured [m/s]."""
 
@@ -63,6 +69,24 @@ def episodes_evaluator(id: str, threads: int | None, arguments: Mapping[str, Any
         found = run_episodes(id, act_with(actor), EPISODES, seed=EPISODES_SEED, threads=threads, **arguments)
         mean = float(found.returns.mean())
         return {"return": mean, "length": float(found.lengths.mean()), "score": mean}
+
+    return measure
+
+
+def formation_evaluator(robot: RobotSpec, spec: FormationSpec, threads: int) -> Evaluate:
+    """What measures a policy of a team: the same teams each time, with all the chance that the task has.
+
+    Args:
+        robot, spec: of the run.
+        threads: of the physics.
+    """
+
+    def measure(actor: ActorNetwork) -> dict[str, float]:
+        decider = partial(by_policy, act_with(actor), spec.action_scale)
+        found = evaluate_formation(robot, spec, [decider], teams=TEAMS, seconds=TEAM_SECONDS, threads=threads)
+        everyone = found[0].result.everyone
+        names = ("survival", "slot_error", "velocity_error", "heading_error", "close_share", "score")
+        return {name: getattr(everyone, name) for name in names}
 
     return measure
 

@@ -10,6 +10,7 @@ from typing import Any
 from humanoid_rl_ros import __version__
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
+from humanoid_rl_ros.envs.formation_spec import FORMATION_KEYS, formation_task, is_formation, team_task_names
 from humanoid_rl_ros.envs.gymnasium_task import ARGUMENT, gymnasium_id
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.tasks import task_for, task_names
@@ -17,7 +18,7 @@ from humanoid_rl_ros.learning.digest import digest_of
 from humanoid_rl_ros.learning.learner_config import ENVIRONMENTS, LearnerSettings, parse_setting
 from humanoid_rl_ros.learning.learners import CONFIGS, VECTORS, require_actions
 from humanoid_rl_ros.learning.run_folder import RunRecord, require_equal
-from humanoid_rl_ros.resources import find_robot, share_folder
+from humanoid_rl_ros.resources import find_policy, find_robot, share_folder
 
 TASK, ROBOT, SEED = "walk", "reference", 0
 ENVS = ("process", "ros")
@@ -83,7 +84,8 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
     task_name, robot_name = _names(options, known)
     if options.env not in ENVS:
         raise ConfigError(f"--env {options.env}: no such way; {did_you_mean(options.env, ENVS)}")
-    if options.env == "ros" and (processes > 1 or gymnasium_id(task_name) is not None):
+    of_one_robot = gymnasium_id(task_name) is None and not is_formation(task_name)
+    if options.env == "ros" and (processes > 1 or not of_one_robot):
         raise ConfigError("--env ros is for the tasks of a robot, in one process")
     if options.namespaces and options.env != "ros":
         raise ConfigError("--namespace is for simulators over ROS; add --env ros")
@@ -91,12 +93,12 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
     as_it_was = known if options.config is None and not options.settings else None
     if gymnasium_id(task_name) is None:
         require_actions(options.algorithm, VECTORS, f"task '{task_name}'")
-    task_keys = TASK_KEYS if gymnasium_id(task_name) is None else (ARGUMENT,)
+    task_keys = TASK_KEYS if of_one_robot else FORMATION_KEYS if is_formation(task_name) else (ARGUMENT,)
     wanted, overrides = _split(options.settings, LearnerSettings(kind, "", ()).keys, task_keys)
     if as_it_was is not None:
         overrides = dict(as_it_was.overrides)
     section, task_digest, robot_digest = known_by(task_name, robot_name, overrides)
-    settings = LearnerSettings(kind, section, task_names())
+    settings = LearnerSettings(kind, section, (*task_names(), *team_task_names()))
     if as_it_was is not None:
         settings.set(Section({**as_it_was.learner, ENVIRONMENTS: as_it_was.environments}, str(options.out)))
     else:
@@ -143,12 +145,18 @@ def known_by(task_name: str, robot_name: str, overrides: Mapping[str, Any]) -> t
 
         return task_name, digest_of(environment_facts(id)), ""
     robot = find_robot(robot_name)
-    task = task_for(task_name, robot, overrides)
+    if is_formation(task_name):
+        team = formation_task(task_name, overrides)
+        walk = find_policy(team.walk)
+        name, task_digest = team.name, digest_of(team, walk.weights.path.read_bytes())
+    else:
+        task = task_for(task_name, robot, overrides)
+        name, task_digest = task.name, digest_of(task)
     try:
         model = robot.model.locate().read_bytes() if robot.model is not None else b""
     except OSError as error:
         raise ConfigError(f"model of robot '{robot.name}': {error.strerror}") from None
-    return task.name, digest_of(task), digest_of(robot, model)
+    return name, task_digest, digest_of(robot, model)
 
 
 def _names(options: TrainOptions, known: RunRecord | None) -> tuple[str, str]:

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from humanoid_rl_ros.cli.train_evaluation import episodes_evaluator, evaluator
+from humanoid_rl_ros.cli.train_evaluation import episodes_evaluator, evaluator, formation_evaluator
 from humanoid_rl_ros.envs.batch_env import BatchEnv, ChoiceEnv
+from humanoid_rl_ros.envs.formation_batch import FormationBatch
+from humanoid_rl_ros.envs.formation_contract import team_contract
+from humanoid_rl_ros.envs.formation_spec import formation_task, is_formation
 from humanoid_rl_ros.envs.gymnasium_task import gymnasium_arguments, gymnasium_id
 from humanoid_rl_ros.envs.tasks import make_batch, task_for
 from humanoid_rl_ros.learning.learners import CHOICES, VECTORS, require_actions
 from humanoid_rl_ros.learning.run_folder import RunRecord
 from humanoid_rl_ros.learning.trainer import Evaluate
 from humanoid_rl_ros.policies.bundle import PolicyBundle
+from humanoid_rl_ros.policies.team_bundle import TeamBundle
 from humanoid_rl_ros.resources import find_robot
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
@@ -31,6 +35,7 @@ class TrainingGround:
         evaluate_every: environment steps between two evaluations, where nobody says otherwise.
         contract: of the bundle that comes of it; None where no robot can run what is learned.
         control_period: length of a step [s]; None where only steps are counted.
+        team: of the team bundle that comes of it; None where it is not one of a team.
     """
 
     env: BatchEnv | ChoiceEnv
@@ -39,6 +44,7 @@ class TrainingGround:
     evaluate_every: int
     contract: PolicyBundle | None
     control_period: float | None
+    team: TeamBundle | None = None
 
 
 def training_ground(
@@ -60,6 +66,8 @@ def training_ground(
     own_threads = threads if threads is not None or record.processes == 1 else _share_of_cores()
     if (id := gymnasium_id(record.task)) is not None:
         return _of_gymnasium(record, id, share, rank, own_threads)
+    if is_formation(record.task):
+        return _formation_ground(record, share, rank, own_threads or len(os.sched_getaffinity(0)))
     make = partial(
         make_batch, record.task, record.robot, share, overrides=record.overrides, threads=own_threads, stream=rank
     )
@@ -92,6 +100,20 @@ def _of_gymnasium(record: RunRecord, id: str, share: int, rank: int, threads: in
         100_000 if in_vectors else 20_000,
         None,
         None,
+    )
+
+
+def _formation_ground(record: RunRecord, share: int, rank: int, threads: int) -> TrainingGround:
+    spec, robot = formation_task(record.task, record.overrides), find_robot(record.robot)
+    return TrainingGround(
+        FormationBatch(robot, spec, share, threads=threads, stream=rank),
+        f"{record.algorithm} · {spec.name} · {Path(record.robot).stem} · "
+        f"{record.environments // spec.robots} teams of {spec.robots} robots, seed {record.seed}",
+        formation_evaluator(robot, spec, threads),
+        150_000 if spec.bodies == "physics" else 2_000_000,
+        None,
+        spec.period,
+        team_contract(spec, robot),
     )
 
 
