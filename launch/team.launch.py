@@ -3,6 +3,7 @@
     ros2 launch humanoid_rl_ros team.launch.py
     ros2 launch humanoid_rl_ros team.launch.py robots:=left,middle,right command:='0.5 0 0'
     ros2 topic pub /left/cmd_vel geometry_msgs/msg/TwistStamped '{twist: {linear: {x: 0.3}}}' -r 10
+    ros2 launch humanoid_rl_ros team.launch.py robots:=a,b,c spacing:=1.2 formation:=wedge command:='0.4 0 0'
 
 The launch ends when the world dies. When a robot's policy dies, its monitor damps it; when its monitor dies, the world
 does; the others go on.
@@ -24,7 +25,7 @@ from humanoid_rl_ros.nodes.launch_arguments import (
     words,
 )
 from humanoid_rl_ros.nodes.launching import declared, local_discovery, node_actions, recorder, values
-from humanoid_rl_ros.nodes.team_graph import TeamRobot, team_parameters
+from humanoid_rl_ros.nodes.team_graph import TeamRobot, formation_parameters, team_parameters
 
 
 def start(context: LaunchContext) -> list:
@@ -32,8 +33,11 @@ def start(context: LaunchContext) -> list:
     names = words(given["robots"], "robots")
     kinds, policies = (one_each(given[name], name, names) for name in ("robot", "policy"))
     command = velocity_command(given["command"])
+    formation = given["formation"].strip()
+    own = None if formation else command
+    robots = [TeamRobot(*one, command=own) for one in zip(names, kinds, policies, strict=True)]
     team = team_parameters(
-        [TeamRobot(*one, command=command) for one in zip(names, kinds, policies, strict=True)],
+        robots,
         given["mode"],
         spacing=numbers(given["spacing"], "spacing")[0] if not given["poses"].strip() else 1.5,
         poses=numbers(given["poses"], "poses"),
@@ -44,6 +48,18 @@ def start(context: LaunchContext) -> list:
         cmd_vel_type=given["cmd_vel_type"],
         limits=given["limits"],
     )
+    keepers = {}
+    if formation:
+        keepers = formation_parameters(
+            robots,
+            formation,
+            given["mode"],
+            spacing=numbers(given["spacing"], "spacing")[0],
+            policy=given["team"],
+            on_silence=given["on_silence"],
+            command=command,
+            cmd_vel_type=given["cmd_vel_type"],
+        )
     how = {"remappings": (), "required": False, "respawn": given["respawn"] == "true"}
     began = datetime.now()
     actions = node_actions(
@@ -67,6 +83,15 @@ def start(context: LaunchContext) -> list:
             on_loss=f"the safety monitor damps robot '{name}'",
             **how,
         )
+        if name in keepers:
+            actions += node_actions(
+                "formation",
+                "formation_node",
+                keepers[name],
+                namespace=name,
+                on_loss=f"robot '{name}' stands, and the others wait for it",
+                **how,
+            )
     return actions
 
 

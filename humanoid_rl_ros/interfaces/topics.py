@@ -73,6 +73,10 @@ NAVIGATION_STATUS = Topic("navigation/status", "diagnostic_msgs/msg/DiagnosticSt
 """What the navigator does, why, and how far it is to the goal."""
 NAVIGATION_PATH = Topic("navigation/path", "nav_msgs/msg/Path", latched=True)
 """The way that the learned policy leads from where the robot is."""
+TEAM_COMMAND = Topic("/team/cmd_vel", "geometry_msgs/msg/TwistStamped")
+"""Velocity of a formation along its own axes; under whatever its robots' namespaces have in common."""
+FORMATION_STATUS = Topic("formation/status", "diagnostic_msgs/msg/DiagnosticStatus", latched=True)
+"""What a robot of a team does, why, and whom it misses."""
 
 REPLAYED_COMMAND = f"replay/{JOINT_COMMAND.name}"
 """Where the joint commands go of nodes that are driven by a bag: no driver listens there."""

@@ -104,6 +104,19 @@ TEAM_ARGUMENTS = (
     LaunchArgument("spacing", "Distance of the robots, which start side by side [m].", "1.5"),
     LaunchArgument("poses", "Where they start instead, 'x y yaw' for each [m m rad]; empty: side by side.", ""),
     LaunchArgument("respawn", "Whether a policy or a monitor that dies is started again.", "false", ("true", "false")),
+    LaunchArgument(
+        "formation",
+        "Shape that the robots keep: line, column, wedge or ring, at `spacing`; command, and /team/cmd_vel, are the "
+        "formation's then. Empty: each for itself.",
+        "",
+    ),
+    LaunchArgument("team", "Team bundle that decides in the formation, or law: no policy.", "formation"),
+    LaunchArgument(
+        "on_silence",
+        "What the others do while a robot of the formation lies or is silent: stop, or go on without it.",
+        "stop",
+        ("stop", "go_on"),
+    ),
     *(a for a in SIMULATION_ARGUMENTS if a.name in ("mode", "command", "get_up", "arm", "policies", "entry_blend")),
     *(a for a in SIMULATION_ARGUMENTS if a.name in ("cmd_vel_type", "limits")),
     LaunchArgument(

@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 
 from humanoid_rl_ros.behaviours.start_gate import ANY_DISTANCE
+from humanoid_rl_ros.control.formation_keeper import ON_SILENCE
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.planar import PlanarPose
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES
@@ -343,3 +344,31 @@ class NavigatorParameters(NodeParameters):
     )
     linear_speed: float = parameter(0.0, "Largest speed forward [m/s]; 0: the bundle's.", least=0.0, most=5.0)
     angular_speed: float = parameter(0.0, "Largest rate of turning [rad/s]; 0: the bundle's.", least=0.0, most=5.0)
+
+
+@dataclass(frozen=True)
+class FormationParameters(NodeParameters):
+    """Parameters of `formation_node`."""
+
+    members: tuple[str, ...] = parameter(
+        (), "All robots of the team by their namespaces, in the order of the slots.", each=str
+    )
+    own: str = parameter("", "Which of them this is; empty: the one in whose namespace the node is.")
+    team: str = parameter("formation", "Team bundle: a folder with team.yaml, a shipped one's name, or law: no policy.")
+    walk: str = parameter("walk", "Walking policy within whose command ranges the hand-written law stays.")
+    shape: str = parameter("line", "Formation: line, column, wedge or ring.", read_only=False)
+    spacing: float = parameter(1.2, "Distance of neighbours in it [m].", least=0.5, most=10.0, read_only=False)
+    on_silence: str = parameter(
+        "stop", "What the robot does while another is silent or lies: stop, or go on without it.", choices=ON_SILENCE
+    )
+    odometry_topic: str = parameter("odom", "nav_msgs/Odometry topic in each member's namespace; all in one frame.")
+    odometry_timeout: float = parameter(
+        0.5, "Age of the last odometry after which a robot counts as silent [s].", least=0.05, most=10.0
+    )
+    command_type: str = parameter("twist_stamped", "Message type of all cmd_vel.", choices=CMD_VEL_TYPES)
+    command_timeout: float = parameter(
+        0.5, "Age of the team's last cmd_vel after which velocity_command is followed [s].", least=0.05, most=10.0
+    )
+    velocity_command: tuple[float, ...] = parameter(
+        (0.0, 0.0, 0.0), "Velocity of the formation while its cmd_vel is silent: linear x, y [m/s], angular z [rad/s]."
+    )

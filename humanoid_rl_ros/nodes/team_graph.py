@@ -6,10 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from humanoid_rl_ros.control.formation_keeper import LAW, KeeperSettings
 from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.core.formation import slots
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
-from humanoid_rl_ros.resources import DEFAULT_ROBOT
+from humanoid_rl_ros.resources import DEFAULT_ROBOT, find_team
 
+STANDSTILL_S = 10.0
+"""In lock-step, wall time for which the world may wait for a robot, and those for the machine, before a robot of a
+formation counts as silent."""
 MONITOR_TIMEOUT_S = 3.0
 """In lock-step, wall time without a policy effort after which a robot's own monitor damps it: before the world gives
 the robot up, which takes `lockstep_timeout` of the world."""
@@ -98,6 +103,55 @@ def team_parameters(
     if seed is not None:
         world["seed"] = seed
     return TeamParameters(world, {name: _of_team(graph) for name, graph in graphs.items()})
+
+
+def formation_parameters(
+    robots: Sequence[TeamRobot],
+    shape: str,
+    mode: str = "realtime",
+    *,
+    spacing: float,
+    policy: str = "formation",
+    on_silence: str = "stop",
+    command: Sequence[float] | None = None,
+    cmd_vel_type: str = "twist_stamped",
+) -> dict[str, dict[str, Any]]:
+    """Of the `formation_node` of each robot, by its name.
+
+    Args:
+        robots: the team, in the order of the slots; none of them with a command of its own.
+        shape: of the formation.
+        mode: ``realtime`` or ``lockstep``, in which time may stand still, and nobody is silent because of that.
+        spacing: between neighbours [m].
+        policy: team bundle, or ``law``.
+        on_silence: ``stop`` or ``go_on``.
+        command: velocity of the formation while nobody says another, x, y, yaw [m/s, m/s, rad/s]; None: zero.
+        cmd_vel_type: ``twist_stamped`` or ``twist``.
+
+    Raises:
+        HumanoidError: there is no such shape or policy, a word is none of its choices, or a robot follows a command of
+            its own.
+    """
+    if commanded := [member.name for member in robots if member.command is not None]:
+        raise ConfigError(f"robot '{commanded[0]}' follows a command of its own, so it can keep no formation")
+    slots(shape, len(robots), spacing)
+    KeeperSettings(on_silence=on_silence)
+    if policy != LAW:
+        find_team(policy)
+    shared: dict[str, Any] = {
+        "members": [member.name for member in robots],
+        "team": policy,
+        "shape": shape,
+        "spacing": float(spacing),
+        "on_silence": on_silence,
+        "command_type": cmd_vel_type,
+        "velocity_command": [float(number) for number in command or (0.0, 0.0, 0.0)],
+        "use_sim_time": True,
+        "autostart": True,
+    }
+    if mode == "lockstep":
+        shared |= {"odometry_timeout": STANDSTILL_S, "command_timeout": STANDSTILL_S}
+    return {member.name: dict(shared) for member in robots}
 
 
 def _of_team(graph: GraphParameters) -> GraphParameters:

@@ -46,6 +46,8 @@ TABLE = [
     (topics.MAP, "map", "nav_msgs/OccupancyGrid", True, True, 1),
     (topics.NAVIGATION_STATUS, "navigation/status", "diagnostic_msgs/DiagnosticStatus", True, True, 1),
     (topics.NAVIGATION_PATH, "navigation/path", "nav_msgs/Path", True, True, 1),
+    (topics.TEAM_COMMAND, "/team/cmd_vel", "geometry_msgs/TwistStamped", True, False, 1),
+    (topics.FORMATION_STATUS, "formation/status", "diagnostic_msgs/DiagnosticStatus", True, True, 1),
 ]
 
 

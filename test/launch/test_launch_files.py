@@ -103,6 +103,18 @@ def test_a_navigator_is_started_where_a_navigation_bundle_is_given(refuses: Refu
         nodes("simulation", map="rooms", start="1")
 
 
+def test_a_formation_is_a_further_node_for_each_robot() -> None:
+    context = LaunchContext()
+    context.launch_configurations.update({a.name: a.default for a in TEAM_ARGUMENTS if a.default is not None})
+    context.launch_configurations.update(
+        {"robots": "a,b", "formation": "column", "command": "0.3 0 0", "spacing": "1.2"}
+    )
+    (start,) = (entity for entity in description("team").entities if isinstance(entity, OpaqueFunction))
+    found = [action.node_executable for action in start.execute(context) if isinstance(action, Node)]
+    assert found.count("formation_node") == 2
+    assert len(found) == 7
+
+
 def test_robot_starts_two_nodes() -> None:
     assert set(nodes("robot", robot="reference", policy="stand")) == {"policy_node", "safety_monitor_node"}
 

@@ -89,7 +89,7 @@ def test_what_leads_to_the_motors_is_said_by_one_alone() -> None:
 
 def test_who_is_not_ours_is_allowed_nothing_that_nobody_answers() -> None:
     everything = rights()
-    ours = ("policy_node", "safety_monitor", "simulation_bridge", "recorder", "navigator")
+    ours = ("policy_node", "safety_monitor", "simulation_bridge", "recorder", "navigator", "formation")
     served, heard, said = (
         set().union(*(everything[name][right] for name in ours)) for right in ("reply", "subscribe", "publish")
     )

@@ -10,7 +10,7 @@ pytest.importorskip("onnxruntime")
 
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.nodes.graph import graph_parameters
-from humanoid_rl_ros.nodes.team_graph import TeamRobot, team_parameters
+from humanoid_rl_ros.nodes.team_graph import TeamRobot, formation_parameters, team_parameters
 
 
 def test_each_robot_is_told_what_it_would_be_told_alone() -> None:
@@ -40,6 +40,27 @@ def test_robots_of_two_kinds_have_their_own_policies() -> None:
     assert "spacing" not in team.world_bridge
     assert team.robots["b"].policy_node["robot"] == "g1"
     assert team.robots["b"].policy_node["policy"] == "walk_g1"
+
+
+def test_in_a_formation_the_team_has_the_command() -> None:
+    robots = [TeamRobot("a"), TeamRobot("b")]
+    told = formation_parameters(robots, "column", spacing=1.2, policy="law", command=(0.4, 0.0, 0.1))
+    assert list(told) == ["a", "b"]
+    assert told["a"]["members"] == ["a", "b"]
+    assert told["b"]["velocity_command"] == [0.4, 0.0, 0.1]
+    assert told["a"]["shape"] == "column"
+
+
+def test_what_is_no_formation_is_refused(refuses: Refuses) -> None:
+    robots = [TeamRobot("a"), TeamRobot("b")]
+    with refuses(ConfigError, "lien", "line"):
+        formation_parameters(robots, "lien", spacing=1.2, policy="law")
+    with refuses(ConfigError, "go_on"):
+        formation_parameters(robots, "line", spacing=1.2, policy="law", on_silence="panic")
+    with refuses(ConfigError, "nobody"):
+        formation_parameters(robots, "line", spacing=1.2, policy="nobody")
+    with refuses(ConfigError, "command of its own", "'a'"):
+        formation_parameters([TeamRobot("a", command=(0.1, 0.0, 0.0)), TeamRobot("b")], "line", spacing=1.2)
 
 
 def test_what_is_no_team_is_refused(refuses: Refuses, monkeypatch: pytest.MonkeyPatch) -> None:
