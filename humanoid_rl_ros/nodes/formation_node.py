@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
-from geometry_msgs.msg import Twist, TwistStamped
+from geometry_msgs.msg import Twist
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.parameter import Parameter
 
@@ -17,7 +17,7 @@ from humanoid_rl_ros.core.errors import ConfigError, HumanoidError, StateError
 from humanoid_rl_ros.core.state import VelocityCommand
 from humanoid_rl_ros.interfaces import topics
 from humanoid_rl_ros.interfaces.cdr_messages import read_odometry
-from humanoid_rl_ros.interfaces.conversions import ns_to_stamp
+from humanoid_rl_ros.interfaces.floor_messages import twist_message
 from humanoid_rl_ros.interfaces.status import diagnostic
 from humanoid_rl_ros.interfaces.team_messages import motion_of
 from humanoid_rl_ros.nodes.base import ManagedNode, run_node
@@ -152,11 +152,8 @@ class FormationNode(ManagedNode):
 
     def _publish(self, decision: KeeperDecision) -> None:
         self._decision = decision
-        message = TwistStamped()
-        message.header.stamp, message.header.frame_id = ns_to_stamp(self.get_clock().now().nanoseconds), BASE
-        twist, command = message.twist, decision.command
-        twist.linear.x, twist.linear.y, twist.angular.z = command.linear_x, command.linear_y, command.angular_z
-        self._commands.publish(message if self._stamped else twist)
+        message = twist_message(decision.command, self.get_clock().now().nanoseconds, BASE)
+        self._commands.publish(message if self._stamped else message.twist)
         told = (decision.activity, decision.reason)
         if told != self._told:
             self._told = told
