@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from humanoid_rl_ros.core import hand_targets
 from humanoid_rl_ros.core.arrays import IndexArray
 from humanoid_rl_ros.core.errors import ConfigError, ContractError
 from humanoid_rl_ros.core.gait import GaitSpec
@@ -235,6 +236,7 @@ _BUILT_IN: dict[str, MirrorFunction | Sequence[float]] = {
     "velocity_commands": (1.0, -1.0, -1.0),
     "velocity_commands_linear": (1.0, -1.0),
     "velocity_commands_angular": (-1.0,),
+    "hand_targets": lambda layout: hand_targets.MIRROR,
     "joint_pos_rel": _relative_position,
     "joint_pos": lambda layout: layout.observed.mirroring,
     "joint_vel_rel": lambda layout: layout.observed.mirroring,

@@ -7,15 +7,19 @@ width on the last axis. Names follow Isaac Lab's where it has one. `register_ter
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from humanoid_rl_ros.core import rotations
-from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
+from humanoid_rl_ros.core import hand_targets, rotations
+from humanoid_rl_ros.core.arrays import FloatArray, IndexArray, frozen
 from humanoid_rl_ros.core.errors import ConfigError, StateError, did_you_mean
 from humanoid_rl_ros.core.gait import is_standing
 from humanoid_rl_ros.core.state import RobotState
+
+HAND_TARGETS = "hand_targets"
+"""The term of a policy that brings its hands somewhere."""
+_NO_TARGETS = frozen(np.zeros(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,8 @@ class ObservationInput:
         command: (linear_x, linear_y, angular_z) [m/s, m/s, rad/s; Shape (..., 3)].
         last_action: what the network said last, in the order of the driven joints [Shape (..., a)].
         phase_sine, phase_cosine: the gait clock [Shape (..., phases)].
+        hand_targets: x y z of the left hand, then of the right one [m; frame of the policy's hand targets;
+            Shape (..., 6)]; without a number where the policy has none.
     """
 
     state: RobotState
@@ -34,6 +40,7 @@ class ObservationInput:
     last_action: FloatArray
     phase_sine: FloatArray
     phase_cosine: FloatArray
+    hand_targets: FloatArray = field(default_factory=lambda: _NO_TARGETS)
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +194,14 @@ def velocity_commands_linear(inputs: ObservationInput, layout: TermLayout) -> Fl
 def velocity_commands_angular(inputs: ObservationInput, layout: TermLayout) -> FloatArray:
     """angular_z [rad/s]."""
     return inputs.command[..., 2:]
+
+
+@register_term(HAND_TARGETS, hand_targets.SIZE)
+def hand_targets_term(inputs: ObservationInput, layout: TermLayout) -> FloatArray:
+    """Where the hands are to be: x y z of the left one, then of the right one [m; frame of the hand targets]."""
+    if inputs.hand_targets.shape[-1] != hand_targets.SIZE:
+        raise StateError(f"the policy observes {HAND_TARGETS}, and nothing says their ranges")
+    return inputs.hand_targets
 
 
 @register_term("joint_pos_rel", _n_joints, over="observed")

@@ -142,6 +142,7 @@ class RobotSpec:
         ignored_joints: joints that its driver reports and that nothing here drives (hands, for instance).
         base_velocity_topic: nav_msgs/Odometry of its estimator of the base's velocity; empty where it has none.
         source: the file it came from, for messages.
+        hands: sites or bodies of the model that are its left and its right hand; empty for a robot that has none.
     """
 
     name: str
@@ -151,10 +152,14 @@ class RobotSpec:
     ignored_joints: tuple[str, ...] = ()
     base_velocity_topic: str = ""
     source: str = field(default="", compare=False)
+    hands: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.joints:
             raise ConfigError(f"robot '{self.name}': no joint is given")
+        if self.hands and (len(self.hands) != 2 or len({*self.hands}) != 2 or not all(self.hands)):
+            found = ", ".join(self.hands)
+            raise ConfigError(f"robot '{self.name}': 'hands' must name a left and a right one, found {found}")
         refuse_repeated([*self.joint_names, *self.ignored_joints], f"robot '{self.name}'", ConfigError)
 
     @property
@@ -247,9 +252,10 @@ def _robot(top: Section, folder: Path, source: str) -> RobotSpec:
     model = _model(top, folder)
     ignored = top.names("ignored_joints", ())
     base_velocity_topic = top.text("base_velocity_topic", "")
+    hands = _hands(top.section("hands")) if "hands" in top else ()
     top.finish()
     try:
-        return RobotSpec(robot_name, joints, imu, model, ignored, base_velocity_topic, source)
+        return RobotSpec(robot_name, joints, imu, model, ignored, base_velocity_topic, source, hands)
     except ConfigError as error:
         raise ConfigError(f"{top.where}: {error}") from None
 
@@ -274,6 +280,12 @@ def _joint(section: Section, name: str) -> JointSpec:
         return JointSpec(name, **values)
     except ConfigError as error:
         raise ConfigError(f"{section.where.split(': joints')[0]}: {error}") from None
+
+
+def _hands(section: Section) -> tuple[str, ...]:
+    hands = section.text("left"), section.text("right")
+    section.finish()
+    return hands
 
 
 def _model(top: Section, folder: Path) -> ModelSource | None:
@@ -307,6 +319,8 @@ def dump_robot(robot: RobotSpec, *, comment: str = "") -> str:
         body["ignored_joints"] = list(robot.ignored_joints)
     if robot.base_velocity_topic:
         body["base_velocity_topic"] = robot.base_velocity_topic
+    if robot.hands:
+        body["hands"] = dict(zip(("left", "right"), robot.hands, strict=True))
     text = yaml.safe_dump(body, sort_keys=False, allow_unicode=True) + "joints:\n"
     for joint in robot.joints:
         entry: dict[str, Any] = {}

@@ -1,25 +1,34 @@
-"""Sensors that a batch of simulated robots needs besides the IMU: efforts, and where the feet are."""
+"""Sensors that a batch of simulated robots needs besides the IMU: efforts, and where feet and hands are."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.errors import ModelError
 from humanoid_rl_ros.simulation.layout import PREFIX, STAND_KEY
 from humanoid_rl_ros.simulation.model_file import mujoco
 from humanoid_rl_ros.simulation.standing import Feet
 
 # A touch sensor counts the contacts inside its site: this one holds any foot.
 _TOUCH_RADIUS = 1.0
+# A body by its own frame; mjOBJ_BODY would be that of its inertia.
+_BODY = mujoco.mjtObj.mjOBJ_XBODY
 
 
-def add_sensors(spec: mujoco.MjSpec, model: mujoco.MjModel, feet: Feet) -> None:
+def add_sensors(spec: mujoco.MjSpec, model: mujoco.MjModel, feet: Feet, hands: Sequence[str] = ()) -> None:
     """Add to a specification what `BatchSensors` reads.
 
     Args:
         spec: with the motors of `humanoid_rl_ros.simulation.mujoco_model.prepare`.
         model: the same, compiled without these sensors.
         feet: its feet.
+        hands: sites or bodies of it whose places in the root are read.
+
+    Raises:
+        ModelError: it has no such site or body.
     """
     data = mujoco.MjData(model)
     data.qpos[:] = model.key(STAND_KEY).qpos
@@ -44,6 +53,16 @@ def add_sensors(spec: mujoco.MjSpec, model: mujoco.MjModel, feet: Feet) -> None:
             name=f"{PREFIX}touch/{foot}/{body}", size=[_TOUCH_RADIUS, 0.0, 0.0], group=5
         )
         spec.add_sensor(name=site.name, type=kinds.mjSENS_TOUCH, objtype=site_type, objname=site.name)
+    root = model.body(int(model.body_rootid[feet.bodies[0]])).name
+    for hand in hands:
+        spec.add_sensor(
+            name=f"{PREFIX}hand/{hand}",
+            type=kinds.mjSENS_FRAMEPOS,
+            objtype=kind_of(model, hand),
+            objname=hand,
+            reftype=mujoco.mjtObj.mjOBJ_XBODY,
+            refname=root,
+        )
 
 
 class BatchSensors:
@@ -70,6 +89,9 @@ class BatchSensors:
         self.foot_velocity = feet_readings[:, :, 3:6]
         self.foot_up = feet_readings[:, :, 6:9]
         self.standing_height = data.sensordata[block].reshape(f, per_foot)[:, 2].copy()
+        n_hands = sum(model.sensor(s).name.startswith(f"{PREFIX}hand/") for s in range(model.nsensor))
+        columns = _columns(model, "hand/", 3) if n_hands else slice(0, 0)
+        self.hand_position = readings[:, columns].reshape(n, n_hands, 3)
         self._touch = readings[:, _columns(model, "touch/", 1)]
         self._sum = np.zeros((self._touch.shape[1], f))
         for column, (foot, _) in enumerate(_touching(model, feet)):
@@ -79,6 +101,18 @@ class BatchSensors:
     def foot_force(self) -> FloatArray:
         """Sum of the normal forces on each foot [N; Shape (n, f)]."""
         return self._touch @ self._sum
+
+
+def kind_of(model: mujoco.MjModel, name: str) -> mujoco.mjtObj:
+    """Whether a hand is a site or a body of the model, as sensors name them.
+
+    Raises:
+        ModelError: it is neither.
+    """
+    for kind, sought in ((mujoco.mjtObj.mjOBJ_SITE, mujoco.mjtObj.mjOBJ_SITE), (_BODY, mujoco.mjtObj.mjOBJ_BODY)):
+        if mujoco.mj_name2id(model, sought, name) >= 0:
+            return kind
+    raise ModelError(f"the model has no site or body '{name}', which the robot says is a hand")
 
 
 def _touching(model: mujoco.MjModel, feet: Feet) -> list[tuple[int, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +71,7 @@ class BatchSimulation:
         threads: C threads; by default as many as this process has cores.
         welded: joints of the model made rigid [rad]; see `humanoid_rl_ros.simulation.mujoco_model.prepare`.
         varied: whether `vary` will be called; without, all robots share one model.
+        hands: sites or bodies of the model whose places in the root `sensors` tells.
 
     Attributes:
         qpos, qvel: generalised positions and velocities; views [Shape (n, nq)], [Shape (n, nv)].
@@ -78,7 +79,7 @@ class BatchSimulation:
         base_linear_velocity: of its origin [m/s; world; Shape (n, 3)].
         base_angular_velocity: [rad/s; root frame; Shape (n, 3)].
         substeps, welded: as given.
-        sensors: efforts, accelerometer and feet.
+        sensors: efforts, accelerometer, feet and hands.
 
     Raises:
         ConfigError, ModelError: the robot cannot be simulated.
@@ -96,6 +97,7 @@ class BatchSimulation:
         threads: int | None = None,
         welded: Mapping[str, float] | None = None,
         varied: bool = False,
+        hands: Sequence[str] = (),
     ) -> None:
         if n < 1:
             raise ConfigError(f"the number of robots must be at least 1, found {n}")
@@ -111,7 +113,7 @@ class BatchSimulation:
             timestep=timestep,
             visual=False,
             welded=welded,
-            extend=lambda spec: add_sensors(spec, plain, feet),
+            extend=lambda spec: add_sensors(spec, plain, feet, hands),
         )
         set_law(model, gains)
         self.model, self.layout = model, layout(model, robot)

@@ -80,7 +80,8 @@ class _World:
         roll, pitch, yaw = draw(-1.4, 1.4, 3)
         rate, acceleration, speed = draw(-2, 2, (3, 3))
         command = draw(-1, 1, 3) * (0.0 if self.still and draw(-1, 1) < 0 else 1.0)
-        here = (position, velocity, action, (roll, pitch, yaw), rate, acceleration, speed, command)
+        hands = draw(-1, 1, (2, 3))
+        here = (position, velocity, action, (roll, pitch, yaw), rate, acceleration, speed, command, hands)
         there = (
             *(_swap(joints) for joints in (position, velocity, action)),
             (-roll, pitch, -yaw),
@@ -88,17 +89,18 @@ class _World:
             acceleration * [1, -1, 1],
             speed * [1, -1, 1],
             command * [1, -1, -1],
+            hands[::-1] * [1, -1, 1],
         )
         both = [self._inputs(clock, *side) for clock, side in zip(self.clocks, (here, there), strict=True)]
         return both[0], both[1]
 
     def _inputs(self, clock: GaitClock, *side: Any) -> ObservationInput:
-        position, velocity, action, angles, rate, acceleration, speed, command = side
+        position, velocity, action, angles, rate, acceleration, speed, command, hands = side
         joints = [np.array([values[name] for name in ROBOT]) for values in (position, velocity)]
         state = RobotState(0, *joints, _orientation(*angles), rate, acceleration, speed)
         phases = clock.sine_cosine(command)
         clock.advance(command)
-        return ObservationInput(state, command, np.array([action[name] for name in DRIVEN]), *phases)
+        return ObservationInput(state, command, np.array([action[name] for name in DRIVEN]), *phases, hands.reshape(6))
 
 
 def _check(spec: ObservationSpec, gait: GaitSpec, seed: int, still: bool = False) -> None:

@@ -36,7 +36,12 @@ def _inputs(batch: tuple[int, ...] = ()) -> ObservationInput:
         repeated([0.7, 0.8, 0.9]),
     )
     return ObservationInput(
-        state, repeated([0.5, -0.5, 1.0]), repeated([1.0, 2.0, 3.0]), repeated([0.0, 1.0]), repeated([1.0, 0.0])
+        state,
+        repeated([0.5, -0.5, 1.0]),
+        repeated([1.0, 2.0, 3.0]),
+        repeated([0.0, 1.0]),
+        repeated([1.0, 0.0]),
+        repeated([0.3, 0.2, 0.1, 0.31, -0.21, 0.11]),
     )
 
 
@@ -51,6 +56,7 @@ BY_HAND = {
     "velocity_commands": [0.5, -0.5, 1.0],
     "velocity_commands_linear": [0.5, -0.5],
     "velocity_commands_angular": [1.0],
+    "hand_targets": [0.3, 0.2, 0.1, 0.31, -0.21, 0.11],
     "joint_pos_rel": [2.5, 0.75],
     "joint_pos": [3.0, 1.0],
     "joint_vel_rel": [6.0, 4.0],

@@ -162,11 +162,13 @@ def test_the_loop_of_policy_and_robot_runs_in_the_mirror(twins: Twins) -> None:
     for _ in range(5):
         command, raw = rng.uniform(-1, 1, 3), rng.normal(size=len(driven))
         commands, raws = (command, command * [1, -1, -1]), (raw, act.apply(raw))
+        hands = rng.uniform(-1, 1, (2, 3))
+        targets = (hands.reshape(6), (hands[::-1] * [1, -1, 1]).reshape(6))
         vectors = []
         for i, backend in enumerate((twins.here, twins.there)):
             phases = clocks[i].sine_cosine(commands[i])
             clocks[i].advance(commands[i])
-            inputs = ObservationInput(states[i], commands[i], processors[i].last_action, *phases)
+            inputs = ObservationInput(states[i], commands[i], processors[i].last_action, *phases, targets[i])
             vectors.append(builders[i].build(inputs))
             target = np.empty(robot.n_joints)
             target[at] = processors[i].apply(raws[i])
