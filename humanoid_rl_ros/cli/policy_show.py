@@ -9,6 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from humanoid_rl_ros.core.command import AXES
+from humanoid_rl_ros.core.hand_targets import AXES as HAND_AXES
+from humanoid_rl_ros.core.hand_targets import HANDS, HandTargetSpec
 from humanoid_rl_ros.core.observation_spec import BlockSpec, TermSpec
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.resources import find_policy
@@ -46,6 +48,7 @@ def _facts(bundle: PolicyBundle) -> Table:
         "observation": f"{bundle.observation_size()} numbers: " + "; ".join(history),
         "action": _action(bundle),
         "command": ", ".join(f"{axis} [{low:g}, {high:g}]" for axis in AXES for low, high in [getattr(command, axis)]),
+        **({"hand targets": _hands(bundle.hand_targets)} if bundle.hand_targets else {}),
         "gait clock": _gait(bundle),
         "base velocity": bundle.base_velocity or "not observed",
         **{f"inferred: {key}": why for key, why in bundle.inferred.items()},
@@ -53,6 +56,14 @@ def _facts(bundle: PolicyBundle) -> Table:
     for key, value in rows.items():
         table.add_row(escape(key), escape(value))
     return table
+
+
+def _hands(spec: HandTargetSpec) -> str:
+    sides = []
+    for name, low, high in zip(HANDS, *spec.bounds(), strict=True):
+        box = zip(HAND_AXES, low, high, strict=True)
+        sides.append(f"{name} " + ", ".join(f"{axis} [{least:g}, {most:g}]" for axis, least, most in box))
+    return f"in {spec.frame} [m]: " + "; ".join(sides)
 
 
 def _block(block: BlockSpec) -> str:

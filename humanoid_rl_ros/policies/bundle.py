@@ -13,9 +13,11 @@ from humanoid_rl_ros.core.action import ActionSpec
 from humanoid_rl_ros.core.command import CommandSpec
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.gait import GaitSpec
+from humanoid_rl_ros.core.hand_targets import HandTargetSpec
 from humanoid_rl_ros.core.joints import refuse_repeated
 from humanoid_rl_ros.core.observation import ObservationBuilder
 from humanoid_rl_ros.core.observation_spec import ObservationSpec
+from humanoid_rl_ros.core.observation_terms import HAND_TARGETS
 from humanoid_rl_ros.policies.normaliser import NormaliserSpec
 from humanoid_rl_ros.policies.policy import Policy
 
@@ -123,6 +125,7 @@ class PolicyBundle:
         imu: site or body of the model whose orientation and rates it observes; empty for the robot's own choice.
         base_velocity: one of `BASE_VELOCITY_SOURCES`, of a policy that observes ``base_lin_vel``; else empty.
         command: the commands it was trained on.
+        hand_targets: the hand targets it was trained on, or None of a policy that observes none.
         gait: its clock, or None.
         entry_blend: time over which it takes over from the measured pose [s].
         origin, licence: where it comes from.
@@ -147,6 +150,7 @@ class PolicyBundle:
     imu: str = ""
     base_velocity: str = ""
     command: CommandSpec = field(default_factory=CommandSpec)
+    hand_targets: HandTargetSpec | None = None
     gait: GaitSpec | None = None
     entry_blend: float = 0.0
     origin: str = ""
@@ -170,6 +174,8 @@ class PolicyBundle:
         uses_clock = any(name.startswith("gait_phase") for name in self.observation.term_names())
         if uses_clock and self.gait is None:
             raise ConfigError(f"policy '{self.name}': it observes a gait phase, but 'gait' is missing")
+        if self.observes_hand_targets and self.hand_targets is None:
+            raise ConfigError(f"policy '{self.name}': it observes {HAND_TARGETS}, but 'hand_targets' is missing")
         if self.needs_base_linear_velocity and self.base_velocity not in BASE_VELOCITY_SOURCES:
             raise ConfigError(
                 f"policy '{self.name}': it observes base_lin_vel; say where that comes from, 'base_velocity': "
@@ -181,6 +187,11 @@ class PolicyBundle:
         weights = (self.weights.path, *self.weights.external_data)
         robot = (name for name in ROBOT_FILES if (self.folder / name).is_file())
         return (FILE_NAME, *robot, *(Path(os.path.relpath(path, self.folder)).as_posix() for path in weights))
+
+    @property
+    def observes_hand_targets(self) -> bool:
+        """Whether it brings its hands where it is asked to."""
+        return HAND_TARGETS in self.observation.term_names()
 
     @property
     def needs_base_linear_velocity(self) -> bool:

@@ -14,6 +14,7 @@ from humanoid_rl_ros.core.command import CommandSpec, command_from_section
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, ContractError
 from humanoid_rl_ros.core.gait import gait_from_section
+from humanoid_rl_ros.core.hand_targets import HandTargetSpec, hand_targets_from_section
 from humanoid_rl_ros.policies.bundle import (
     BASE_VELOCITY_SOURCES,
     FILE_NAME,
@@ -103,6 +104,7 @@ def _bundle(top: Section, folder: Path) -> PolicyBundle:
         imu=top.text("imu", ""),
         base_velocity=top.choice("base_velocity", BASE_VELOCITY_SOURCES) if "base_velocity" in top else "",
         command=command,
+        hand_targets=_hand_targets(top.section("hand_targets")) if "hand_targets" in top else None,
         gait=gait,
         entry_blend=top.number("entry_blend", 0.0, least=0.0),
         origin=top.text("origin", ""),
@@ -124,6 +126,12 @@ def _bundle(top: Section, folder: Path) -> PolicyBundle:
         found = len(bundle.weights.normaliser.mean)
         raise ConfigError(f"weights: normaliser: {found} means for an observation of {size} numbers")
     return bundle
+
+
+def _hand_targets(section: Section) -> HandTargetSpec:
+    spec = hand_targets_from_section(section)
+    section.finish()
+    return spec
 
 
 def _driven(section: Section) -> DrivenJoint:

@@ -15,6 +15,7 @@ from humanoid_rl_ros.core.action import ActionSpec
 from humanoid_rl_ros.core.command import AXES
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.gait import GaitSpec
+from humanoid_rl_ros.core.hand_targets import HandTargetSpec, hand_targets_mapping
 from humanoid_rl_ros.core.observation_spec import BlockSpec, HistorySpec, ObservationSpec, TermSpec
 from humanoid_rl_ros.core.observation_terms import find_term
 from humanoid_rl_ros.policies.bundle import FORMAT, DrivenJoint, HeldJoint, PolicyBundle, WeightsSpec
@@ -53,6 +54,7 @@ def dump_bundle(bundle: PolicyBundle, *, comment: str = "") -> str:
             "hold_remaining",
         ),
         **_given(command=_Flow(_changed(bundle.command, *AXES, "dead_band", "slew_rate"))),
+        **_given(hand_targets=bundle.hand_targets and _hand_targets(bundle.hand_targets)),
         **_given(gait=bundle.gait and _gait(bundle.gait)),
         "joints": {name: _joint("default", joint.default_position, joint) for name, joint in bundle.joints.items()},
         **_given(held={name: _joint("position", joint.position, joint) for name, joint in bundle.held.items()}),
@@ -144,6 +146,11 @@ def _beside(path: Path, folder: Path) -> str:
 def _joint(pose: str, position: float, joint: DrivenJoint | HeldJoint) -> _Flow:
     effort = {} if joint.effort_limit == math.inf else {"effort": joint.effort_limit}
     return _Flow({pose: position, "kp": joint.kp, "kd": joint.kd, **effort})
+
+
+def _hand_targets(spec: HandTargetSpec) -> dict[str, Any]:
+    mapping = hand_targets_mapping(spec)
+    return {key: _Flow(value) if isinstance(value, Mapping) else value for key, value in mapping.items()}
 
 
 def _gait(gait: GaitSpec) -> _Flow:

@@ -225,7 +225,8 @@ def _commands(bundle: PolicyBundle) -> Iterable[Finding]:
     text = ", ".join(f"{axis} [{low:g}, {high:g}]" for axis, (low, high) in ranges.items())
     away = [axis for axis, (low, high) in ranges.items() if not low <= 0.0 <= high]
     if not observed:
-        yield Finding(NOTE, "command", "it observes no velocity command: cmd_vel means nothing to it")
+        other = ", it follows hand_targets" if bundle.observes_hand_targets else ""
+        yield Finding(NOTE, "command", f"it observes no velocity command: cmd_vel means nothing to it{other}")
     elif any(math.isinf(bound) for pair in ranges.values() for bound in pair):
         if "command" in bundle.inferred:
             return  # which says so already

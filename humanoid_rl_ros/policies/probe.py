@@ -12,6 +12,7 @@ from humanoid_rl_ros.core.action import ActionProcessor
 from humanoid_rl_ros.core.arrays import Float32Array, FloatArray
 from humanoid_rl_ros.core.command import AXES
 from humanoid_rl_ros.core.errors import PolicyError
+from humanoid_rl_ros.core.hand_targets import SIZE, HandTargetSpec
 from humanoid_rl_ros.core.observation_terms import ObservationInput
 from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.policies.bundle import PolicyBundle
@@ -143,8 +144,14 @@ def _observations(bundle: PolicyBundle, rng: np.random.Generator, size: dict[str
         )
         last = rng.uniform(-size["action"], size["action"], len(bundle.joints))
         command = _command(bundle, rng)
-        rows.append(builder.build(ObservationInput(state, command, last, np.sin(phase), np.cos(phase))))
+        asked = () if bundle.hand_targets is None else (_hand_targets(bundle.hand_targets, rng),)
+        rows.append(builder.build(ObservationInput(state, command, last, np.sin(phase), np.cos(phase), *asked)))
     return np.array(rows)
+
+
+def _hand_targets(spec: HandTargetSpec, rng: np.random.Generator) -> FloatArray:
+    low, high = spec.bounds()
+    return np.asarray(rng.uniform(low, high)).reshape(SIZE)
 
 
 def _command(bundle: PolicyBundle, rng: np.random.Generator) -> FloatArray:
