@@ -25,7 +25,12 @@ from humanoid_rl_ros.resources import find_policy, find_robot, safety_file
 from humanoid_rl_ros.safety.limits import SafetyLimits, load_safety_limits
 
 SENSED = (Entry.JOINT_STATES, Entry.IMU)
-TO_POLICY = frozenset({*SENSED, Entry.VELOCITY_COMMAND, Entry.BASE_VELOCITY, Entry.START, Entry.STOP, Entry.SWITCH})
+TO_POLICY = frozenset(
+    {
+        *(*SENSED, Entry.VELOCITY_COMMAND, Entry.HAND_TARGETS, Entry.BASE_VELOCITY),
+        *(Entry.START, Entry.STOP, Entry.SWITCH),
+    }
+)
 """What of a policy node's journal is fed; what the monitor says, it says anew."""
 TO_SAFETY = frozenset(Entry)
 """What of a safety monitor's journal is fed; efforts only until the policy's own journal begins."""

@@ -31,6 +31,7 @@ _STAMPED = frozenset(
         topics.IMU.type_name,
         topics.ODOMETRY.type_name,
         topics.VELOCITY_COMMAND.type_name,
+        topics.HAND_TARGETS.type_name,
     }
 )
 """Types that begin with a header."""

@@ -22,6 +22,7 @@ MEASURED = (
     topics.JOINT_STATES,
     topics.IMU,
     topics.VELOCITY_COMMAND,
+    topics.HAND_TARGETS,
     topics.ODOMETRY,
     topics.SIMULATED_VELOCITY,
 )

@@ -101,6 +101,7 @@ def _sensor_fed(bag: Bag, namespace: str, base_velocity_topic: str, *, simulated
         full_name(topics.JOINT_STATES, namespace): ("both", Entry.JOINT_STATES),
         full_name(topics.IMU, namespace): ("both", Entry.IMU),
         full_name(topics.VELOCITY_COMMAND, namespace): ("policy", Entry.VELOCITY_COMMAND),
+        full_name(topics.HAND_TARGETS, namespace): ("policy", Entry.HAND_TARGETS),
     }
     status = full_name(topics.SAFETY_STATUS, namespace)
     if status in bag.topics and bag.topics[status].count:

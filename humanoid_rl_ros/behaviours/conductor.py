@@ -128,13 +128,20 @@ class Conductor:
         self._shown_ns = state.stamp_ns
         return self.policy
 
-    def update(self, behaviour: PolicyBehaviour, state: RobotState, command: VelocityCommand) -> JointEffort:
+    def update(
+        self,
+        behaviour: PolicyBehaviour,
+        state: RobotState,
+        command: VelocityCommand,
+        hands: FloatArray | None = None,
+    ) -> JointEffort:
         """The effort of the behaviour that is due.
 
         Args:
             behaviour: as `due` gave it.
             state: the state it was due for.
             command: the velocity asked for.
+            hands: where the hands are asked to be; see `PolicyBehaviour.update`.
 
         Raises:
             StateError, PolicyError: as of `PolicyBehaviour.update`; everything is then entered afresh.
@@ -151,11 +158,11 @@ class Conductor:
         # A policy that was running already answers the first state in which it may follow as it answered the one
         # before: in lock-step it may have done so before it heard.
         if goal.task is Task.POLICY and not (goal.follows_velocity and (enters or state.stamp_ns > goal.since_ns)):
-            command = VelocityCommand()
-        effort = behaviour.update(state, command)
+            command, hands = VelocityCommand(), None
+        effort = behaviour.update(state, command, hands)
         self.target_position = behaviour.target_position
         if self._hand_over is None or self._hand_over.over(state.stamp_ns):
             self._hand_over = None
             return effort
-        effort, self.target_position = self._hand_over.mix(behaviour, effort, state, command)
+        effort, self.target_position = self._hand_over.mix(behaviour, effort, state, command, hands)
         return effort

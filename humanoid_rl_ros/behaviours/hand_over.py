@@ -30,7 +30,12 @@ class HandOver:
         return now_ns - self._start_ns >= self._duration_ns
 
     def mix(
-        self, coming: PolicyBehaviour, effort: JointEffort, state: RobotState, command: VelocityCommand
+        self,
+        coming: PolicyBehaviour,
+        effort: JointEffort,
+        state: RobotState,
+        command: VelocityCommand,
+        hands: FloatArray | None = None,
     ) -> tuple[JointEffort, FloatArray | None]:
         """What answers a state on the way.
 
@@ -39,6 +44,7 @@ class HandOver:
             effort: its answer.
             state: the state.
             command: the velocity asked for.
+            hands: see `PolicyBehaviour.update`.
 
         Returns:
             The effort, and the positions it is to reach [rad; Shape (n,)] where both policies say such.
@@ -46,7 +52,7 @@ class HandOver:
         Raises:
             StateError, PolicyError: as of `PolicyBehaviour.update`, by the one that leaves.
         """
-        before = self._leaving.update(state, command)
+        before = self._leaving.update(state, command, hands)
         weight = blend_weight(state.stamp_ns - self._start_ns, self._duration_ns)
         mixed = JointEffort(effort.stamp_ns, before.effort + weight * (effort.effort - before.effort))
         old, new = self._leaving.target_position, coming.target_position

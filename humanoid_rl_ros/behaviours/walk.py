@@ -12,6 +12,7 @@ from humanoid_rl_ros.core.command import CommandFilter
 from humanoid_rl_ros.core.controller import EntryBlend, PDController, PDGains, TargetFilter
 from humanoid_rl_ros.core.errors import HumanoidError, StateError
 from humanoid_rl_ros.core.gait import GaitClock
+from humanoid_rl_ros.core.hand_targets import SIZE, HandTargetFilter
 from humanoid_rl_ros.core.joints import indices_of
 from humanoid_rl_ros.core.observation_terms import ObservationInput
 from humanoid_rl_ros.core.robot import RobotSpec
@@ -61,6 +62,7 @@ class PolicyBehaviour:
         self._period_ns = round(bundle.control_period * 1e9)
         self._observation = bundle.observation_builder(robot.joint_names)
         self._command = CommandFilter(bundle.command, bundle.control_period)
+        self._hands = HandTargetFilter(bundle.hand_targets, bundle.control_period) if bundle.hand_targets else None
         self._gait = GaitClock(bundle.gait, bundle.control_period) if bundle.gait else None
         self._driven = indices_of(tuple(bundle.joints), robot.joint_names, what="driven joint", where="the robot")
         self._action = ActionProcessor(_bound_action(bundle, robot, self._driven))
@@ -116,6 +118,8 @@ class PolicyBehaviour:
         self._observation.reset()
         self._action.reset()
         self._command.reset()
+        if self._hands is not None:
+            self._hands.reset()
         self._pd.reset()
         self._filter.reset()
         if self._gait is not None:
@@ -142,12 +146,14 @@ class PolicyBehaviour:
         """The next `update` must be preceded by `enter`."""
         self._entered = False
 
-    def update(self, state: RobotState, command: VelocityCommand) -> JointEffort:
+    def update(self, state: RobotState, command: VelocityCommand, hands: FloatArray | None = None) -> JointEffort:
         """The effort for a state.
 
         Args:
             state: newer than the one before, in the robot's joint order.
             command: the velocity asked for now.
+            hands: where the hands are asked to be now [m; frame of the bundle's hand targets; Shape (2, 3)]; None for
+                the neutral targets. A bundle without hand targets does not look at it.
 
         Returns:
             The effort that answers this state.
@@ -160,24 +166,24 @@ class PolicyBehaviour:
         if not self._entered:
             raise StateError("update before enter")
         try:
-            return self._update(state, command)
+            return self._update(state, command, hands)
         except HumanoidError:
             self.leave()  # what was computed half must not be followed
             raise
 
-    def _update(self, state: RobotState, command: VelocityCommand) -> JointEffort:
+    def _update(self, state: RobotState, command: VelocityCommand, hands: FloatArray | None) -> JointEffort:
         if self._previous_ns is not None and state.stamp_ns <= self._previous_ns:
             raise StateError(f"state stamp went back from {self._previous_ns} to {state.stamp_ns} ns")
         interval_ns = 0 if self._previous_ns is None else state.stamp_ns - self._previous_ns
         self._previous_ns = state.stamp_ns
         # Jitter must not push a step to the next state: it is due at the state nearest to its time.
         if self.last_step is None or state.stamp_ns >= self._due_ns - min(interval_ns, self._period_ns) // 2:
-            self._step(state, command)
+            self._step(state, command, hands)
         assert self.last_step is not None
         self.last_target = self._blend.apply(self._filter.apply(self.last_step.target), state.stamp_ns)
         return JointEffort(state.stamp_ns, self._pd.effort(self.last_target, state))
 
-    def _step(self, state: RobotState, command: VelocityCommand) -> None:
+    def _step(self, state: RobotState, command: VelocityCommand, hands: FloatArray | None) -> None:
         late_ns = state.stamp_ns - self._due_ns
         if late_ns > self._period_ns // 2:
             self.late_steps += 1
@@ -185,7 +191,9 @@ class PolicyBehaviour:
         self._due_ns += self._period_ns
         asked = self._command.apply(command)
         sine, cosine = self._gait.sine_cosine(asked) if self._gait else (_NO_PHASE, _NO_PHASE)
-        observation = self._observation.build(ObservationInput(state, asked, self._action.last_action, sine, cosine))
+        targets = () if self._hands is None else (self._hands.apply(hands).reshape(SIZE),)
+        seen = ObservationInput(state, asked, self._action.last_action, sine, cosine, *targets)
+        observation = self._observation.build(seen)
         action = self._network.infer(observation)
         self.last_step = ControlStep(state.stamp_ns, observation, action, self._target(action, state))
         self.steps += 1

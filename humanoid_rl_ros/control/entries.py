@@ -24,3 +24,4 @@ class Entry(IntEnum):
     RESET = 14
     EMERGENCY_STOP = 15
     FAREWELL = 16
+    HAND_TARGETS = 17

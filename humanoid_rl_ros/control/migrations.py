@@ -15,9 +15,10 @@ from humanoid_rl_ros.core.errors import BagError
 
 Document = dict[str, Any]
 Migrations = Mapping[int, Callable[[Document], Document]]
-STATE_FORMAT = 2
-STATE_MIGRATIONS: Migrations = {1: lambda document: document}
-"""By format: what makes the next one of it. 2: the safety monitor knows how long all has been well."""
+STATE_FORMAT = 3
+STATE_MIGRATIONS: Migrations = {1: lambda document: document, 2: lambda document: document}
+"""By format: what makes the next one of it. 2: the safety monitor knows how long all has been well. 3: the policy
+control knows where the hands are asked to be, and a behaviour how far their targets have come."""
 SETUP_FORMAT = 1
 SETUP_MIGRATIONS: Migrations = {}
 

@@ -24,6 +24,7 @@ from humanoid_rl_ros.interfaces.cdr import JointStateReader, read_imu
 from humanoid_rl_ros.interfaces.cdr_messages import (
     read_diagnostic_status,
     read_odometry,
+    read_pose_array,
     read_twist,
     read_twist_stamped,
 )
@@ -114,6 +115,7 @@ class PolicyControl:
         self._fixed_command = VelocityCommand(*settings.velocity_command)
         self._command = VelocityCommand()
         self._command_seen_ns: int | None = None
+        self._hands: FloatArray | None = None
         self._base_velocity_ns: int | None = None
         self.pairing = StatePairing(exact=settings.lockstep, clock_may_reset=settings.clock_may_reset)
         self.pairing.with_velocity = self._needs_velocity()
@@ -141,6 +143,8 @@ class PolicyControl:
             self._on_imu(now_ns, data)
         elif entry is Entry.VELOCITY_COMMAND:
             self._on_command(now_ns, data)
+        elif entry is Entry.HAND_TARGETS:
+            self._on_hand_targets(data)
         elif entry is Entry.BASE_VELOCITY:
             self._on_base_velocity(now_ns, data)
         elif entry is Entry.SAFETY_STATUS:
@@ -150,6 +154,7 @@ class PolicyControl:
         elif entry is Entry.START:
             self._running = True
             self.conductor.leave()
+            self._hands = None
             self._answer = self._answered = None
         elif entry is Entry.STOP:
             self._running = False
@@ -188,6 +193,7 @@ class PolicyControl:
             text = f"'{before}' stays: {error}"
             self._outlet.error(f"cannot change to '{name}': {text}")
             return False, text
+        self._hands = None
         self.pairing.with_velocity = self._needs_velocity()
         within = f" within {self._settings.switch_blend:g} s" if conductor.goal.task is Task.POLICY else ""
         text = f"'{policy.bundle.name}' takes over from '{before}'{within}"
@@ -220,6 +226,24 @@ class PolicyControl:
         except StateError as error:
             self._refuse(str(error))
 
+    def _on_hand_targets(self, message: bytes) -> None:
+        """A target is held until the next one: a hand that stays where it was asked to be does no harm.
+
+        One that comes while the policy does not run is not kept: what was asked of it before it took over, or before
+        the robot fell, must not move a hand now.
+        """
+        bundle = self.conductor.policy.bundle
+        try:
+            if bundle.hand_targets is None:
+                raise StateError(f"policy '{bundle.name}' takes none")
+            targets = measurements.hand_targets(read_pose_array(message), bundle.hand_targets.frame)
+        except StateError as error:
+            self._refuse(f"hand targets refused: {error}")
+            return
+        goal = self.conductor.goal
+        if goal.task is Task.POLICY and not goal.resumes:
+            self._hands = targets
+
     def _on_base_velocity(self, now_ns: int, message: bytes) -> None:
         try:
             sample = measurements.velocity_sample(read_odometry(message))
@@ -246,6 +270,7 @@ class PolicyControl:
             if self._settings.lockstep and self._answered is not None and goal.task is not Task.STAND_BY:
                 self._say(*self._answered)
             return
+        self._hands = None
         self._answer = self._answered = None
         self._outlet.info(f"the safety monitor is {values.get('state')}: {goal.task.value}")
         if self._settings.lockstep and self._state is not None:
@@ -275,7 +300,7 @@ class PolicyControl:
         steps = behaviour.steps
         try:
             self._check_base_velocity(now_ns)
-            effort = conductor.update(behaviour, state, self._velocity_command(now_ns))
+            effort = conductor.update(behaviour, state, self._velocity_command(now_ns), self._hands)
         except HumanoidError as error:
             conductor.leave()
             self._answer = self._answered = None
@@ -289,6 +314,7 @@ class PolicyControl:
 
     def _begin_anew(self) -> None:
         """Time has gone back: what holds, holds from now on."""
+        self._hands = None
         self.conductor.leave()
         self.conductor.goal = replace(self.conductor.goal, since_ns=0)
         self._answer = self._answered = None

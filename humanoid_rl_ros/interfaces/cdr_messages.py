@@ -173,6 +173,21 @@ class RawOdometry:
     twist: FloatArray
 
 
+@dataclass(frozen=True, eq=False)
+class RawPoseArray:
+    """Poses as they were sent.
+
+    Attributes:
+        stamp_ns: [ns].
+        frame_id: of all of them.
+        poses: position x, y, z [m], orientation xyzw of each [Shape (k, 7)].
+    """
+
+    stamp_ns: int
+    frame_id: str
+    poses: FloatArray
+
+
 def _status(reader: CdrReader) -> RawStatus:
     level, name, message, hardware_id = reader.byte(), reader.text(), reader.text(), reader.text()
     pairs = [(reader.text(), reader.text()) for _ in range(reader.count(_LEAST_PAIR))]
@@ -289,6 +304,19 @@ def read_twist_stamped(raw: bytes) -> RawTwist:
     stamp = reader.stamp()
     reader.text()
     return RawTwist(stamp, reader.doubles(_TWIST_DOUBLES))
+
+
+def read_pose_array(raw: bytes) -> RawPoseArray:
+    """Read a serialised `geometry_msgs/PoseArray`.
+
+    Raises:
+        StateError: it is not little-endian CDR, or is cut off.
+    """
+    reader = CdrReader(raw)
+    stamp, frame_id = reader.stamp(), reader.text()
+    count = reader.count(8 * _POSE_DOUBLES)
+    poses = reader.doubles(count * _POSE_DOUBLES) if count else np.zeros(0)
+    return RawPoseArray(stamp, frame_id, poses.reshape(count, _POSE_DOUBLES))
 
 
 def read_odometry(raw: bytes) -> RawOdometry:

@@ -16,7 +16,7 @@ from humanoid_rl_ros.core.joints import JointMatcher
 from humanoid_rl_ros.core.pairing import ImuSample, JointSample, VelocitySample
 from humanoid_rl_ros.core.state import JointEffort, VelocityCommand
 from humanoid_rl_ros.interfaces.cdr import RawImu, RawJointState
-from humanoid_rl_ros.interfaces.cdr_messages import RawOdometry, RawTwist
+from humanoid_rl_ros.interfaces.cdr_messages import RawOdometry, RawPoseArray, RawTwist
 
 
 def _named(values: FloatArray, names: Sequence[str], permutation: IndexArray, what: str) -> FloatArray:
@@ -114,6 +114,26 @@ def xyzw(orientation: FloatArray) -> FloatArray:
 def velocity_sample(message: RawOdometry) -> VelocitySample:
     """The linear velocity of an odometry message, in its child frame."""
     return VelocitySample(message.stamp_ns, message.twist[:3])
+
+
+def hand_targets(message: RawPoseArray, frame: str) -> FloatArray:
+    """Where the left and the right hand are to be [m; the frame; Shape (2, 3)].
+
+    Args:
+        message: two poses, of the left hand first; orientations are not read.
+        frame: that the policy reads them in; a prefix with a slash may stand before it, as tf2 names several robots'.
+
+    Raises:
+        StateError: there are not two poses, they are in another frame, or not finite.
+    """
+    if message.frame_id.rpartition("/")[2] != frame:
+        raise StateError(f"hand targets in frame '{message.frame_id}', expected '{frame}'; transform them")
+    if len(message.poses) != 2:
+        raise StateError(f"hand targets have {len(message.poses)} poses, expected 2: left hand, right hand")
+    targets = np.array(message.poses[:, :3])
+    if not np.isfinite(targets).all():
+        raise StateError("hand targets are not finite", "non_finite")
+    return targets
 
 
 def velocity_command(message: RawTwist) -> VelocityCommand:

@@ -35,6 +35,11 @@ class Topic:
 JOINT_STATES = Topic("joint_states", "sensor_msgs/msg/JointState", reliable=False)
 IMU = Topic("imu/data", "sensor_msgs/msg/Imu", reliable=False)
 VELOCITY_COMMAND = Topic("cmd_vel", "geometry_msgs/msg/TwistStamped")
+HAND_TARGETS = Topic("hand_targets", "geometry_msgs/msg/PoseArray")
+"""Where the hands are to be: two poses, of the left hand and of the right one, in the frame that the policy names.
+
+Orientations are not read.
+"""
 POLICY_EFFORT = Topic("policy/joint_effort", "sensor_msgs/msg/JointState")
 POLICY_OBSERVATION = Topic("policy/observation", "std_msgs/msg/Float32MultiArray", reliable=False, depth=10)
 POLICY_ACTION = Topic("policy/action", "std_msgs/msg/Float32MultiArray", reliable=False, depth=10)

@@ -75,6 +75,7 @@ class PolicyNode(ManagedNode):
         kind = Twist if parameters.command_type == "twist" else None
         if parameters.use_cmd_vel:
             self.subscribe_to(topics.VELOCITY_COMMAND, partial(self._take, Entry.VELOCITY_COMMAND), kind=kind, raw=True)
+        self.subscribe_to(topics.HAND_TARGETS, partial(self._take, Entry.HAND_TARGETS), raw=True)
         if velocity_topic:
             on_velocity = partial(self._take, Entry.BASE_VELOCITY)
             self.subscribe_to(topics.ODOMETRY, on_velocity, name=velocity_topic, raw=True)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from geometry_msgs.msg import Twist, TwistStamped
+from geometry_msgs.msg import Point, Pose, PoseArray, Quaternion, Twist, TwistStamped
 from nav_msgs.msg import Odometry
 from rclpy.serialization import serialize_message
 from rosgraph_msgs.msg import Clock
@@ -56,6 +56,7 @@ READERS: list[Callable[[bytes], Any]] = [
     cdr.read_twist,
     cdr.read_twist_stamped,
     cdr.read_odometry,
+    cdr.read_pose_array,
 ]
 
 
@@ -129,6 +130,20 @@ def test_any_odometry_is_read(
     assert (raw.stamp_ns, raw.frame_id, raw.child_frame_id) == (stamp_ns, frame, child)
     assert same(raw.pose, pose)
     assert same(raw.twist, numbers)
+
+
+@given(any_stamp, text, st.lists(st.tuples(*[st.floats()] * 7), max_size=3))
+def test_any_poses_are_read(stamp_ns: int, frame: str, numbers: list[tuple[float, ...]]) -> None:
+    def pose(x: float, y: float, z: float, *q: float) -> Pose:
+        orientation = Quaternion(**dict(zip("xyzw", q, strict=True)))
+        return Pose(position=Point(x=x, y=y, z=z), orientation=orientation)
+
+    message = PoseArray(poses=[pose(*each) for each in numbers])
+    message.header.stamp = ns_to_stamp(stamp_ns)
+    message.header.frame_id = frame
+    raw = cdr.read_pose_array(serialize_message(message))
+    assert (raw.stamp_ns, raw.frame_id, raw.poses.shape) == (stamp_ns, frame, (len(numbers), 7))
+    assert same(raw.poses, np.reshape(numbers, (len(numbers), 7)))
 
 
 @given(any_stamp, text, st.booleans())

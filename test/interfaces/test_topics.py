@@ -26,6 +26,7 @@ TABLE = [
     (topics.JOINT_STATES, "joint_states", "sensor_msgs/JointState", False, False, 1),
     (topics.IMU, "imu/data", "sensor_msgs/Imu", False, False, 1),
     (topics.VELOCITY_COMMAND, "cmd_vel", "geometry_msgs/TwistStamped", True, False, 1),
+    (topics.HAND_TARGETS, "hand_targets", "geometry_msgs/PoseArray", True, False, 1),
     (topics.POLICY_EFFORT, "policy/joint_effort", "sensor_msgs/JointState", True, False, 1),
     (topics.JOINT_COMMAND, "joint_effort_controller/commands", "std_msgs/Float64MultiArray", True, False, 1),
     (topics.SAFETY_STATUS, "safety/status", "diagnostic_msgs/DiagnosticStatus", True, True, 1),
