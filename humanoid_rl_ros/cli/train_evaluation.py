@@ -28,8 +28,9 @@ from humanoid_rl_ros.resources import find_robot
 REPEATS, SECONDS, PUSH_SPEED = 4, 12.0, 0.4
 EPISODES, EPISODES_SEED = 10, 0
 TEAMS, TEAM_SECONDS = 16, 24.0
+HAND_WEIGHT = 5.0
 LOST = 1.0
-"""What a command counts for under which nobody stood long enough to be measured [m/s]."""
+"""What a command counts for under which nobody stood long enough to be measured [m/s], [m]."""
 
 
 def evaluator(record: RunRecord, env: HumanoidBatch, threads: int | None) -> Evaluate | None:
@@ -92,7 +93,10 @@ def formation_evaluator(robot: RobotSpec, spec: FormationSpec, threads: int) -> 
 
 
 def summarise(results: Sequence[CommandResult]) -> dict[str, float]:
-    """Means over the commands, and a score: survival less velocity error [m/s] less half the yaw error [rad/s]."""
+    """Means over the commands, and a score: survival less velocity error [m/s] less half the yaw error [rad/s].
+
+    Where hands have targets, their mean distance [m] counts `HAND_WEIGHT` times.
+    """
     velocity = [LOST if math.isnan(r.velocity_error) else r.velocity_error for r in results]
     yaw = [LOST if math.isnan(r.yaw_error) else r.yaw_error for r in results]
     means = {
@@ -100,7 +104,11 @@ def summarise(results: Sequence[CommandResult]) -> dict[str, float]:
         "velocity_error": float(np.mean(velocity)),
         "yaw_error": float(np.mean(yaw)),
     }
-    return means | {"score": means["survival"] - means["velocity_error"] - 0.5 * means["yaw_error"]}
+    score = means["survival"] - means["velocity_error"] - 0.5 * means["yaw_error"]
+    if hands := [r.hands.mean for r in results if r.hands is not None]:
+        means["hand_error"] = float(np.mean([LOST if math.isnan(error) else error for error in hands]))
+        score -= HAND_WEIGHT * means["hand_error"]
+    return means | {"score": score}
 
 
 def _within(command: Sequence[float], ranges: CommandSpec) -> bool:

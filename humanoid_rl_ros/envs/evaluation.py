@@ -11,7 +11,9 @@ import numpy as np
 from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.envs.hand_score import REACH_S, HandResult, hand_result
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
+from humanoid_rl_ros.envs.step import TaskStep
 from humanoid_rl_ros.envs.tasks import task_for
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 
@@ -71,6 +73,7 @@ class CommandResult:
         yaw_error: the same of the turn rate [rad/s].
         cost_of_transport: Σ|τ·q̇| over weight times distance; None below 0.1 m/s.
         effort_share: largest effort as a share of its limit.
+        hands: where hands had targets, else None.
     """
 
     command: tuple[float, float, float]
@@ -81,6 +84,7 @@ class CommandResult:
     yaw_error: float
     cost_of_transport: float | None
     effort_share: float
+    hands: HandResult | None = None
 
 
 def evaluate(
@@ -127,7 +131,8 @@ def evaluate(
 
 def _overrides(robot: RobotSpec, task: str, spec: EvaluationSpec) -> Mapping[str, Any]:
     """The task with nothing random in it but what the evaluation asks for."""
-    own = task_for(task, robot).randomisation
+    asked = task_for(task, robot)
+    own = asked.randomisation
     noise = ("encoder_offset", "imu_tilt", "gyro_noise", "tilt_noise", "position_noise", "velocity_noise")
     chance: dict[str, Any] = {name: spec.noise * getattr(own, name) for name in noise}
     chance |= {"mass": list(spec.mass), "centre_of_mass": 0.0, "kp": [1.0, 1.0], "kd": [1.0, 1.0], "delay": 0.0}
@@ -136,6 +141,8 @@ def _overrides(robot: RobotSpec, task: str, spec: EvaluationSpec) -> Mapping[str
     overrides["randomisation.friction"] = None if spec.friction is None else list(spec.friction)
     overrides |= {"curriculum": None, "control.held_joints": "simulated", "episode.random_first": False}
     overrides["episode.length"] = spec.seconds + 1.0
+    if asked.hand_targets is not None:
+        overrides["hand_targets.neutral_share"] = 0.0  # where hands hang anyway is no feat
     return overrides
 
 
@@ -149,6 +156,7 @@ def _run(batch: HumanoidBatch, act: Act, spec: EvaluationSpec) -> list[CommandRe
     standing: BoolArray = np.ones(n, dtype=bool)
     velocity, energy, distance, scored = np.zeros((n, 3)), np.zeros(n), np.zeros(n), np.zeros(n)
     effort_share = np.zeros(n)
+    hands = _HandScore(batch, settle=round(SETTLE / batch.control_period))
     period = batch.control_period
     push_every, settle = max(1, round(spec.push_period / period)), round(SETTLE / period)
     for k in range(round(spec.seconds / period)):
@@ -160,6 +168,7 @@ def _run(batch: HumanoidBatch, act: Act, spec: EvaluationSpec) -> list[CommandRe
         step = batch.last_step
         assert step is not None
         standing &= ~step.fallen
+        hands.look(step, standing)
         effort_share = np.maximum(effort_share, np.where(standing, np.abs(step.effort / step.effort_limit).max(1), 0.0))
         if k < settle:
             continue
@@ -180,9 +189,46 @@ def _run(batch: HumanoidBatch, act: Act, spec: EvaluationSpec) -> list[CommandRe
             energy / weight,
             distance,
             effort_share,
+            hands,
         )
         for i, command in enumerate(spec.commands)
     ]
+
+
+class _HandScore:
+    """Distances of the hands from what was asked of them; nothing where nothing was.
+
+    Args:
+        batch: whose robots are looked at.
+        settle: control steps at the beginning that are not scored.
+    """
+
+    def __init__(self, batch: HumanoidBatch, *, settle: int) -> None:
+        self._batch, self._settle = batch, settle
+        self._reach = round(REACH_S / batch.control_period)
+        self._asked = batch.hands.asked if batch.hands else np.zeros((batch.n_envs, 2, 3))
+        self._age = np.zeros(batch.n_envs, dtype=np.intp)
+        self._steps = 0
+        self._distances: list[FloatArray] = []
+
+    def look(self, step: TaskStep, standing: BoolArray) -> None:
+        """A control step ended; call before the next."""
+        if self._batch.hands is None:
+            return
+        self._steps += 1
+        self._age += 1
+        scored = standing & (self._age >= self._reach) & (self._steps > self._settle)
+        distance = np.sqrt(((step.hand_position - self._asked) ** 2).sum(axis=2))
+        self._distances.append(np.where(scored[:, None], distance, np.nan))
+        asked = self._batch.hands.asked
+        self._age[(asked != self._asked).any(axis=(1, 2))] = 0
+        self._asked = asked
+
+    def result(self, rows: slice) -> HandResult | None:
+        """Of some robots."""
+        if self._batch.hands is None:
+            return None
+        return hand_result(np.array([distance[rows] for distance in self._distances]))
 
 
 def _result(
@@ -195,6 +241,7 @@ def _result(
     energy: FloatArray,
     distance: FloatArray,
     effort_share: FloatArray,
+    hands: _HandScore,
 ) -> CommandResult:
     walked = scored[rows] > 0.0
     own = mean[rows][walked] if walked.any() else np.full((1, 3), np.nan)
@@ -210,4 +257,5 @@ def _result(
         yaw_error=float(np.abs(error[:, 2]).mean()),
         cost_of_transport=float(energy[rows].sum()) / travelled if moving and travelled > 0.0 else None,
         effort_share=float(effort_share[rows].max()),
+        hands=hands.result(rows),
     )

@@ -23,6 +23,7 @@ from humanoid_rl_ros.envs.batch_env import BatchMirror, BatchObservation, BatchS
 from humanoid_rl_ros.envs.commands import CommandSampler
 from humanoid_rl_ros.envs.curriculum import Curriculum
 from humanoid_rl_ros.envs.episode_log import EpisodeLog
+from humanoid_rl_ros.envs.hand_targets import HandTargets, HandTargetSampling
 from humanoid_rl_ros.envs.measurement import measured_state, true_state
 from humanoid_rl_ros.envs.privileged import batch_mirror, privileged, privileged_size
 from humanoid_rl_ros.envs.pushes import Pushes
@@ -76,6 +77,7 @@ class HumanoidBatch:
         substeps = contract.pd_rate * contract.control_period
         if not math.isclose(substeps, round(substeps), abs_tol=1e-6):
             raise ConfigError(f"policy '{contract.name}': its control period is no whole multiple of its PD period")
+        hands = _hand_sampling(task, robot, contract)
         self.simulation = simulate(
             self.robot,
             PDGains(gains.kp[kept], gains.kd[kept], gains.effort_limit[kept], gains.low_pass),
@@ -86,6 +88,7 @@ class HumanoidBatch:
             threads=threads,
             welded={name: float(pose[i]) for i, name in enumerate(robot.joint_names) if i not in kept},
             varied=task.randomisation.varies_bodies,
+            **({"hands": robot.hands} if hands else {}),
         )
         self._pose = pose[kept]
         joints = self.robot.joint_names
@@ -107,6 +110,7 @@ class HumanoidBatch:
             stand_threshold=contract.gait.stand_threshold if contract.gait else contract.observation.stand_threshold,
         )
         self._commands = CommandSampler(task.commands, n_envs, contract.control_period)
+        self._hands = HandTargets(hands, n_envs, contract.control_period) if hands else None
         self._draws = EpisodeDraws(task.randomisation, n_envs, self.robot.n_joints, self.simulation.timestep)
         self._rewards = RewardSum(task.rewards, joints)
         self._curriculum = Curriculum(task.curriculum, n_envs)
@@ -116,7 +120,9 @@ class HumanoidBatch:
         self._lying: FloatArray | None = None
         self._pushes = Pushes(task.randomisation, n_envs, contract.control_period)
         self._target = np.tile(self._pose, (n_envs, 1))
-        self._mirror = batch_mirror(self.simulation, contract, critic) if task.symmetric else None
+        reached = hands.full if hands else None
+        self._mirror = batch_mirror(self.simulation, contract, critic, reached) if task.symmetric else None
+        self._hand_errors: list[float] = []
         self.last_step: TaskStep | None = None
         self.last_terms: FloatArray = np.zeros((n_envs, len(self._rewards.names)))
 
@@ -133,7 +139,9 @@ class HumanoidBatch:
     @property
     def critic_size(self) -> int:
         """Width of what the critic sees."""
-        return self._critic_builder.size + privileged_size(len(self.simulation.foot_names))
+        return self._critic_builder.size + privileged_size(
+            len(self.simulation.foot_names), hands=self._hands is not None
+        )
 
     @property
     def action_low(self) -> FloatArray:
@@ -179,6 +187,11 @@ class HumanoidBatch:
     _held_command: FloatArray | None = None
 
     @property
+    def hands(self) -> HandTargets | None:
+        """The hand targets that robots follow now, or None of a policy that has none."""
+        return self._hands
+
+    @property
     def mirror(self) -> BatchMirror | None:
         """The mirror of the task, or None where the task says that it has none."""
         return self._mirror
@@ -220,18 +233,24 @@ class HumanoidBatch:
             rows = np.flatnonzero(diverged)
             simulation.place(rows, before[0][rows], np.zeros_like(before[1][rows]))
         phase = self._gait.phase if self._gait else np.zeros((self._n, 0))
-        step = self._truth.look(self._commands.command, self._action.last_action, previous_action, phase, diverged)
+        hand_target = self._hands.current if self._hands else None
+        step = self._truth.look(
+            self._commands.command, self._action.last_action, previous_action, phase, diverged, hand_target
+        )
         self.last_step = step
         terms = self._rewards.terms(step, self._curriculum.level["penalties"])
         terms[diverged] = 0.0
         self.last_terms = terms
         error = step.mean_velocity - step.command
+        if self._hands is not None:
+            self._hand_errors.append(float(np.sqrt(((step.hand_position - step.hand_target) ** 2).sum(axis=2)).mean()))
         self._log.add(terms, np.hypot(error[:, 0], error[:, 1]), error[:, 2])
         truncated = (self._log.steps >= self._longest) & ~step.fallen
         done = step.fallen | truncated
         if self._gait is not None:
             self._gait.advance(self._commands.command)
         self._replace_commands()
+        self._move_hand_targets()
         final = self._observe()
         observation = final
         ended = np.flatnonzero(done)
@@ -244,8 +263,11 @@ class HumanoidBatch:
         return BatchStep(observation, terms.sum(axis=1), step.fallen, truncated, final)
 
     def statistics(self) -> dict[str, float]:
-        """See `BatchEnv.statistics`; ``reward/<term>`` per second, errors [m/s], [rad/s], levels of the curriculum."""
+        """See `BatchEnv.statistics`; ``reward/<term>`` per second, errors [m/s], [rad/s], [m], levels of curricula."""
         found = self._log.statistics()
+        if self._hand_errors:
+            found["task/hand_error"] = float(np.mean(self._hand_errors))
+            self._hand_errors.clear()
         found |= {f"curriculum/{spec.name}": self._curriculum.level[spec.name] for spec in self.task.curriculum}
         if any(spec.standing_above > 0.0 for spec in self.task.curriculum):
             found["curriculum/standing"] = self._curriculum.mean_standing
@@ -271,6 +293,7 @@ class HumanoidBatch:
             "observation": self._builder.state_dict(),
             "critic_observation": self._critic_builder.state_dict(),
             "lying": np.zeros((0, 0)) if self._lying is None else self._lying.copy(),
+            **({"hands": self._hands.state_dict()} if self._hands else {}),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -298,6 +321,8 @@ class HumanoidBatch:
             self._gait.phase = state["phase"]
         self._builder.load_state_dict(state["observation"])
         self._critic_builder.load_state_dict(state["critic_observation"])
+        if self._hands is not None:
+            self._hands.load_state_dict(state["hands"])
         self._lying = state["lying"].copy() if state["lying"].size else None
 
     def close(self) -> None:
@@ -316,9 +341,10 @@ class HumanoidBatch:
         truth = true_state(self.simulation, here)
         level = self._curriculum.level["disturbances"]
         measured = measured_state(truth, self._draws, level, self._rng, here)
-        policy = self._builder.build(ObservationInput(measured, command, last, sine, cosine), rows)
-        critic = self._critic_builder.build(ObservationInput(truth, command, last, sine, cosine), rows)
-        more = privileged(self.simulation, self._draws, self._truth, here)
+        asked = (command, last, sine, cosine, *(() if self._hands is None else (self._hands.seen[here],)))
+        policy = self._builder.build(ObservationInput(measured, *asked), rows)
+        critic = self._critic_builder.build(ObservationInput(truth, *asked), rows)
+        more = privileged(self.simulation, self._draws, self._truth, here, self._hands)
         return BatchObservation(policy, np.concatenate([critic, more], axis=1))
 
     def _replace_commands(self) -> None:
@@ -327,6 +353,12 @@ class HumanoidBatch:
         due = self._commands.tick()
         if due.size:
             self._commands.draw(due, self._curriculum.level["commands"], self._rng)
+
+    def _move_hand_targets(self) -> None:
+        if self._hands is None:
+            return
+        self._hands.draw(self._hands.tick(), self._curriculum.level["commands"], self._rng)
+        self._hands.advance()
 
     def _end(self, which: IndexArray, step: TaskStep, diverged: BoolArray) -> None:
         lengths, errors = self._log.end(which, step.fallen, diverged) if which.size else (np.zeros(0), np.zeros(0))
@@ -343,6 +375,9 @@ class HumanoidBatch:
         put_at_start(simulation, rows, self._pose, self._lying, spec, self._rng)
         if self._held_command is None:
             self._commands.draw(rows, self._curriculum.level["commands"], self._rng)
+        if self._hands is not None:
+            self._hands.draw(rows, self._curriculum.level["commands"], self._rng)
+            self._hands.start(rows)
         self._pushes.restart(rows, self._rng)
         self._target[rows] = self._pose
         self._truth.reset(which)
@@ -351,6 +386,21 @@ class HumanoidBatch:
         self._critic_builder.reset(which)
         if self._gait is not None:
             self._gait.reset(which)
+
+
+def _hand_sampling(task: TaskSpec, robot: RobotSpec, contract: PolicyBundle) -> HandTargetSampling | None:
+    """The ranges that the policy was trained on, else the task's; None where nobody asks for hands."""
+    own = task.hand_targets
+    if contract.hand_targets is None and own is None:
+        return None
+    if not robot.hands:
+        raise ConfigError(
+            f"{task.source}: hands are brought to targets, and robot '{robot.name}' names none: "
+            "give 'hands' a left and a right site or body of its model"
+        )
+    if contract.hand_targets is None:
+        return own
+    return replace(own, full=contract.hand_targets) if own else HandTargetSampling(contract.hand_targets)
 
 
 def _simulated(robot: RobotSpec, contract: PolicyBundle, *, welded: bool) -> tuple[RobotSpec, IndexArray]:

@@ -22,7 +22,8 @@ class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
 
     Observation: what the policy sees, from the robot's sensors alone [Shape (observation_size,); float32]. Action: as
     the policy's bundle reads it, 0 for the start pose [Shape (driven joints,); float32]. `info` has
-    ``critic_observation``, ``command`` [m/s, m/s, rad/s], ``velocity_error`` [m/s], ``reward_terms`` and ``fallen``.
+    ``critic_observation``, ``command`` [m/s, m/s, rad/s], ``velocity_error`` [m/s], ``reward_terms`` and ``fallen``;
+    where hands have targets, ``hand_targets`` of the step and ``hand_error``, their distances [m; Shape (2,)].
 
     Args:
         task: a shipped task or a task YAML.
@@ -32,7 +33,8 @@ class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
         width, height: of the pictures [pixel].
         simulate: makes the physics, by default in this process.
 
-    `reset` takes ``options={"command": (x, y, yaw)}`` for a command that stays.
+    `reset` takes ``options={"command": (x, y, yaw)}`` for a command that stays, and ``"hand_targets"`` likewise [m;
+    base frame; Shape (2, 3)].
 
     Raises:
         ConfigError, ContractError, ModelError: there is no such task or robot, or they do not fit.
@@ -66,9 +68,7 @@ class HumanoidEnv(gymnasium.Env[Float32Array, Float32Array]):
     ) -> tuple[Float32Array, dict[str, Any]]:
         """Start an episode; the same seed gives the same one."""
         super().reset(seed=seed)
-        hold = (options or {}).get("command")
-        if hold is not None:
-            self.batch.hold_command(np.asarray(hold, dtype=np.float64))
+        hold(self.batch, options)
         seen = self.batch.reset(int(self.np_random.integers(2**63)))
         return seen.policy[0], {"critic_observation": seen.critic[0], "command": self.batch.command[0].copy()}
 
@@ -106,13 +106,33 @@ def action_space(batch: HumanoidBatch) -> spaces.Box:
     return spaces.Box(batch.action_low.astype(np.float32), batch.action_high.astype(np.float32), dtype=np.float32)
 
 
+def hold(batch: HumanoidBatch, options: Mapping[str, Any] | None) -> None:
+    """Ask robots for what the options of a reset name, until they name something else.
+
+    Raises:
+        ConfigError: it is malformed, or the task has no hand targets.
+    """
+    given = options or {}
+    if given.get("command") is not None:
+        batch.hold_command(np.asarray(given["command"], dtype=np.float64))
+    if given.get("hand_targets") is not None:
+        if batch.hands is None:
+            raise ConfigError(f"task '{batch.task.name}' has no hand_targets to hold")
+        batch.hands.hold(np.asarray(given["hand_targets"], dtype=np.float64))
+
+
 def step_info(batch: HumanoidBatch) -> dict[str, Any]:
     """What a step tells of each robot besides observation and reward [Shape (n, ...)]."""
     step = batch.last_step
     assert step is not None
     error = step.linear_velocity[:, :2] - step.command[:, :2]
+    hands: dict[str, Any] = {}
+    if batch.hands is not None:
+        distance = np.sqrt(((step.hand_position - step.hand_target) ** 2).sum(axis=2))
+        hands = {"hand_targets": step.hand_target, "hand_error": distance}
     return {
         "command": step.command,
         "velocity_error": np.hypot(error[:, 0], error[:, 1]),
         "fallen": step.fallen,
+        **hands,
     }

@@ -274,6 +274,25 @@ def still(step: TaskStep, p: RewardParameters) -> FloatArray:
     return np.exp(-_squares(step.linear_velocity[:, :2]) / p["sigma"])
 
 
+@register_reward("hands_on_target", scale=0.1)
+def hands_on_target(step: TaskStep, p: RewardParameters) -> FloatArray:
+    """exp(−distance/scale) of the hands from their targets, averaged over the hands [scale in m]."""
+    return np.asarray(np.exp(-_hand_distance(step) / p["scale"]).mean(axis=1))
+
+
+@register_reward("hand_distance")
+def hand_distance(step: TaskStep, p: RewardParameters) -> FloatArray:
+    """Mean distance of the hands from their targets [m]."""
+    return np.asarray(_hand_distance(step).mean(axis=1))
+
+
+def _hand_distance(step: TaskStep) -> FloatArray:
+    """[m; Shape (n, 2)]."""
+    if not step.hand_target.size:
+        raise ConfigError("this task has rewards for hands, and no 'hand_targets'")
+    return np.asarray(np.sqrt(((step.hand_position - step.hand_target) ** 2).sum(axis=2)))
+
+
 @register_reward("roll_pitch_rate")
 def roll_pitch_rate(step: TaskStep, p: RewardParameters) -> FloatArray:
     """Squared roll and pitch rate [(rad/s)²]."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class RosSimulation(BatchSimulation):
     bit. Of simulators that know efforts alone every state is a round trip, and the law runs here.
 
     Args:
-        robot, gains, n, timestep, substeps, initial_position, threads, welded, varied: see `BatchSimulation`.
+        robot, gains, n, timestep, substeps, initial_position, threads, welded, varied, hands: see `BatchSimulation`.
         connect: makes the fleet of n robots, given the robot and the period of the law [ns].
 
     Raises:
@@ -58,6 +58,7 @@ class RosSimulation(BatchSimulation):
         threads: int | None = None,
         welded: Mapping[str, float] | None = None,
         varied: bool = False,
+        hands: Sequence[str] = (),
     ) -> None:
         if welded:
             raise ConfigError(
@@ -76,6 +77,7 @@ class RosSimulation(BatchSimulation):
             initial_position=initial_position,
             threads=1,
             varied=varied,
+            hands=hands,
         )
         if self.model.nq != 7 + robot.n_joints:
             raise ConfigError(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from humanoid_rl_ros.core.arrays import BoolArray, FloatArray
+import numpy as np
+
+from humanoid_rl_ros.core.arrays import BoolArray, FloatArray, frozen
+
+_NO_HANDS = frozen(np.zeros((0, 0, 3)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +39,8 @@ class TaskStep:
         foot_up: world z of the axis that is vertical while the foot stands: 1 while the sole is level [Shape (n, f)].
         foot_force: normal force [N; Shape (n, f)].
         foot_distance: between the first two feet, across the heading [m; Shape (n,)].
+        hand_position: where the hands are [m; base frame; Shape (n, h, 3)]; h is 0 in a task without hand targets.
+        hand_target: where they were to be in this step [m; base frame; Shape (n, h, 3)].
         phase: of the gait clock [rad; Shape (n, p)].
         fallen: the episode ends here by a fall [Shape (n,)].
         period: of control [s].
@@ -66,3 +72,5 @@ class TaskStep:
     phase: FloatArray
     fallen: BoolArray
     period: float
+    hand_position: FloatArray = field(default_factory=lambda: _NO_HANDS)
+    hand_target: FloatArray = field(default_factory=lambda: _NO_HANDS)

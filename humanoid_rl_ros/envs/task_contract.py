@@ -45,7 +45,9 @@ def task_contract(task: TaskSpec, robot: RobotSpec) -> PolicyBundle:
     action = ActionSpec(
         joints=driven,
         kind="position_offset",
-        scale=tuple(task.control.effort_share * joint.effort_limit / joint.kp for joint in joints.values()),
+        scale=tuple(
+            _effort_share(task.control, name) * joint.effort_limit / joint.kp for name, joint in joints.items()
+        ),
         offset=tuple(joint.default_position for joint in joints.values()),
         clip_lower=(-clip,) * n,
         clip_upper=(clip,) * n,
@@ -64,6 +66,7 @@ def task_contract(task: TaskSpec, robot: RobotSpec) -> PolicyBundle:
         control_period=task.control.period,
         pd_rate=task.control.pd_rate,
         command=task.commands.full,
+        hand_targets=task.hand_targets.full if task.hand_targets else None,
         gait=task.gait,
         soft_effort_limit=task.control.soft_effort_limit,
         base_velocity=GROUND_TRUTH if "base_lin_vel" in observation.term_names() else "",
@@ -104,6 +107,11 @@ def observation_spec(
     return read_observation(
         section, {name: default[name] for name in driven}, task.gait.stand_threshold if task.gait else None
     )
+
+
+def _effort_share(control: ControlSpec, joint: str) -> float:
+    shares = (share for pattern, share in control.joint_effort_share.items() if fnmatch.fnmatchcase(joint, pattern))
+    return next(shares, control.effort_share)
 
 
 def _driven(control: ControlSpec, robot: RobotSpec, name: str) -> DrivenJoint:

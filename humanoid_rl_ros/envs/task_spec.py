@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.core.gait import GaitSpec, gait_from_section
 from humanoid_rl_ros.envs.commands import CommandSampling, sampling_from_section
 from humanoid_rl_ros.envs.curriculum import LevelSpec, curriculum_from_section
+from humanoid_rl_ros.envs.hand_targets import HandTargetSampling, hand_sampling_from_section
 from humanoid_rl_ros.envs.randomisation import RandomisationSpec, randomisation_from_section
 from humanoid_rl_ros.envs.rewards import RewardSpec, rewards_from_section
 
@@ -41,6 +42,7 @@ class ControlSpec:
         effort_share: an action of 1 moves the target by what makes this share of the effort limit.
         clip: bound of the action.
         soft_effort_limit: share of the effort limits that the PD law may use, while learning and in the bundle.
+        joint_effort_share: shares of joints that match a pattern, in the place of `effort_share`; the first counts.
     """
 
     period: float
@@ -53,6 +55,7 @@ class ControlSpec:
     effort_share: float = 0.25
     clip: float = 2.5
     soft_effort_limit: float = 1.0
+    joint_effort_share: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +85,7 @@ class TaskSpec:
     Attributes:
         name: short name.
         episode, control, commands, rewards, randomisation, curriculum: its parts.
+        hand_targets: where the hands are asked to be, or None of a task that does not ask.
         gait: the gait clock, or None.
         symmetric: whether left and right are mirror images, which learning then makes use of.
         observation, critic_observation: mappings in the form of a policy YAML's ``observation``.
@@ -95,6 +99,7 @@ class TaskSpec:
     rewards: tuple[RewardSpec, ...]
     randomisation: RandomisationSpec
     curriculum: tuple[LevelSpec, ...]
+    hand_targets: HandTargetSampling | None
     gait: GaitSpec | None
     symmetric: bool
     observation: Mapping[str, Any]
@@ -171,6 +176,7 @@ def _task(top: Section) -> TaskSpec:
         rewards=rewards_from_section(top.section("rewards")),
         randomisation=randomisation_from_section(top.section("randomisation", {})),
         curriculum=curriculum_from_section(top.section("curriculum", {})),
+        hand_targets=hand_sampling_from_section(top.section("hand_targets")) if "hand_targets" in top else None,
         gait=gait_from_section(top.section("gait")) if "gait" in top else None,
         symmetric=top.boolean("symmetric", True),
         observation=observation,
@@ -205,6 +211,7 @@ def _control(section: Section) -> ControlSpec:
         effort_share=section.number("effort_share", 0.25, above=0.0),
         clip=section.number("clip", 2.5, above=0.0),
         soft_effort_limit=section.number("soft_effort_limit", 1.0, above=0.0, most=1.0),
+        joint_effort_share=_joint_shares(section),
     )
     section.finish()
     ratio = spec.pd_rate * spec.period
@@ -213,6 +220,11 @@ def _control(section: Section) -> ControlSpec:
             f"{section.where}: 'period' {spec.period:g} s is no whole multiple of the PD law's {1 / spec.pd_rate:g} s"
         )
     return spec
+
+
+def _joint_shares(section: Section) -> dict[str, float]:
+    patterns = section.section("joint_effort_share", {})
+    return {pattern: patterns.number(pattern, above=0.0) for pattern in patterns.keys()}
 
 
 def find_task(name: str, folder: Path) -> Path:

@@ -61,6 +61,7 @@ class Truth:
         last_action: FloatArray,
         phase: FloatArray,
         diverged: BoolArray,
+        hand_target: FloatArray | None = None,
     ) -> TaskStep:
         """The step that ends now; call once a step, it advances the mean velocity.
 
@@ -69,6 +70,7 @@ class Truth:
             action, last_action: of it and of the one before [Shape (n, a)].
             phase: of the gait clock in it [rad; Shape (n, p)].
             diverged: robots whose physics left the finite in it [Shape (n,)].
+            hand_target: followed in it [m; base frame; Shape (n, 2, 3)]; None in a task without.
         """
         simulation, sensors = self._simulation, self._simulation.sensors
         orientation = simulation.base_orientation
@@ -112,6 +114,8 @@ class Truth:
             phase=phase,
             fallen=self._fallen(gravity, diverged),
             period=self._period,
+            hand_position=sensors.hand_position.copy(),
+            hand_target=sensors.hand_position[:, :0] if hand_target is None else hand_target.copy(),
         )
 
     def _fallen(self, gravity: FloatArray, diverged: BoolArray) -> BoolArray:

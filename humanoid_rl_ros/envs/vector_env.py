@@ -12,7 +12,7 @@ from gymnasium.vector.utils import batch_space
 
 from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray
 from humanoid_rl_ros.core.errors import ConfigError
-from humanoid_rl_ros.envs.humanoid_env import action_space, observation_space, step_info
+from humanoid_rl_ros.envs.humanoid_env import action_space, hold, observation_space, step_info
 from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.simulation.batch_picture import BatchPicture
 from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
@@ -75,9 +75,7 @@ class HumanoidVectorEnv(VectorEnv[Float32Array, Float32Array, Any]):
             given = [s for s in seed if s is not None]
             seed = int(np.random.SeedSequence(given).generate_state(1)[0]) if given else None
         super().reset(seed=seed)
-        hold = (options or {}).get("command")
-        if hold is not None:
-            self.batch.hold_command(np.asarray(hold, dtype=np.float64))
+        hold(self.batch, options)
         seen = self.batch.reset(int(self.np_random.integers(2**63)))
         return seen.policy, self._info({"critic_observation": seen.critic, "command": self.batch.command.copy()})
 

@@ -97,6 +97,9 @@ PUSHED = {"linear_velocity": [[0.1, -0.1, 9.0], [0.0, 0.16, 0.0]]}
 LATE = [[SWING, 1.9 * math.pi]]
 SLIDING = [[[0.3, 0.4, 9.0], [1.0, 0.0, 0.0]]] * 2
 BENT = [[0.1, 0.2, 0.3]]
+# The left hand there and the right one 5 cm off; both 10 cm off.
+TARGETS = [[[0.3, 0.2, 0.1], [0.3, -0.2, 0.1]]] * 2
+HANDS = [[[0.3, 0.2, 0.1], [0.27, -0.2, 0.14]], [[0.36, 0.2, 0.02], [0.3, -0.1, 0.1]]]
 AT_STOPS = [[-0.97, 2.1, 50.0], [0.94, -0.45, -50.0]]
 
 CASES = [
@@ -107,6 +110,14 @@ CASES = [
     case("track_angular_velocity", (math.exp(-0.6), math.exp(-0.25 / 0.15)), **ROUND),
     case("track_angular_velocity", (math.exp(-0.18), math.exp(-0.5)), {"sigma": 0.5}, **ROUND),
     case("forward_velocity", (0.5, 0.3), **FAST),
+    case("hands_on_target", (0.5 + 0.5 * math.exp(-0.5), math.exp(-1.0)), hand_position=HANDS, hand_target=TARGETS),
+    case(
+        "hands_on_target",
+        (0.5 + 0.5 * math.exp(-1.0), math.exp(-2.0)),
+        {"scale": 0.05},
+        **{"hand_position": HANDS, "hand_target": TARGETS},
+    ),
+    case("hand_distance", (0.025, 0.1), hand_position=HANDS, hand_target=TARGETS),
     case("feet_phase", (1.0 - MID, 1.0 - QUARTER), phase=STRIDE, foot_height=LIFTED),
     case("feet_phase", (0.0, 0.0), phase=STRIDE),
     case("feet_phase", (math.exp(-4.0) - MID, 0.0), phase=STRIDE, foot_height=[[0.04, 0.08], [0.0, 0.0]]),

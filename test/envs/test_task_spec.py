@@ -80,6 +80,7 @@ def test_every_part_is_read(load: Load, data: dict[str, Any]) -> None:
             "effort_share": 0.5,
             "clip": 3,
             "soft_effort_limit": 0.8,
+            "joint_effort_share": {"*hip_yaw*": 0.1},
         },
         "commands": {"ranges": {"linear_x": [0, 1]}},
         "randomisation": {"mass": [0.9, 1.1]},
@@ -90,7 +91,9 @@ def test_every_part_is_read(load: Load, data: dict[str, Any]) -> None:
     }
     task = load(data)
     assert task.episode == EpisodeSpec(5.0, False, "lying", math.inf, 0.0)
-    assert task.control == ControlSpec(0.01, 500.0, ("*hip*",), "welded", "robot", 8.0, 1.5, 0.5, 3.0, 0.8)
+    assert task.control == ControlSpec(
+        0.01, 500.0, ("*hip*",), "welded", "robot", 8.0, 1.5, 0.5, 3.0, 0.8, {"*hip_yaw*": 0.1}
+    )
     assert task.commands.full.linear_x == (0.0, 1.0)
     assert task.randomisation.mass == (0.9, 1.1)
     assert task.curriculum[0].start == 0.5
@@ -170,7 +173,7 @@ def test_an_override_that_means_nothing_is_refused(load: Load, data: dict[str, A
 
 
 def test_a_task_is_found_by_name_or_path(refuses: Refuses, tmp_path: Path) -> None:
-    assert task_names() == ("get_up", "stand", "walk")
+    assert task_names() == ("get_up", "reach", "stand", "walk")
     assert find_task("walk", TASKS) == TASKS / "walk.yaml"
     assert find_task("mine/own.yaml", TASKS) == Path("mine/own.yaml")
     with refuses(ConfigError, "no task named 'wlak'", "did you mean 'walk'?"):
