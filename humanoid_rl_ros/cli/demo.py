@@ -17,12 +17,18 @@ from rich.table import Table
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.cli.demo_report import DemoResult, draw, summarise, summary_table
 from humanoid_rl_ros.cli.files import write_json
+from humanoid_rl_ros.cli.hand_demo import HandOperator
 from humanoid_rl_ros.cli.observer import GraphObserver, Recording
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.command import CommandFilter
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
+from humanoid_rl_ros.core.hand_targets import HandTargetSpec
 from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.core.state import VelocityCommand
+from humanoid_rl_ros.envs.hand_score import hand_result
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
+from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.resources import DEFAULT_ROBOT, default_policy, find_policy, find_robot, robot_of
 from humanoid_rl_ros.safety.status import PASSING_NAMES
 
@@ -115,9 +121,9 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         f"ROS_DOMAIN_ID={domain} ROS_AUTOMATIC_DISCOVERY_RANGE=LOCALHOST",
         soft_wrap=True,
     )
-    run = {"robot": robot.name, "policy": bundle.name, "mode": options.mode, "command": tuple(options.command)}
+    run = {"robot": robot.name, "policy": bundle.name, "mode": options.mode, "command": _followed(options, bundle)}
     _, gains = pose_and_gains(bundle, robot)
-    result, record, error = _watch(graph, options, console, run, gains.effort_limit)
+    result, record, error = _watch(graph, options, console, run, gains.effort_limit, robot, bundle.hand_targets)
     if result is not None:
         console.print(summary_table(result))
         if options.json_file is not None:
@@ -151,6 +157,12 @@ def completed(options: DemoOptions) -> DemoOptions:
     return options
 
 
+def _followed(options: DemoOptions, bundle: PolicyBundle) -> tuple[float, ...]:
+    """The command within what the policy was trained on."""
+    asked = CommandFilter(bundle.command, bundle.control_period).apply(VelocityCommand(*options.command))
+    return tuple(asked.tolist())
+
+
 def _robot_for(policy: str) -> str:
     return robot_of(find_policy(policy)) if policy else DEFAULT_ROBOT
 
@@ -163,11 +175,18 @@ def _draw(record: Recording, result: DemoResult, robot: RobotSpec, picture: Path
 
 
 def _watch(
-    graph: GraphParameters, options: DemoOptions, console: Console, run: Mapping[str, Any], effort_limit: FloatArray
+    graph: GraphParameters,
+    options: DemoOptions,
+    console: Console,
+    run: Mapping[str, Any],
+    effort_limit: FloatArray,
+    robot: RobotSpec,
+    targets: HandTargetSpec | None,
 ) -> tuple[DemoResult | None, Recording, HumanoidError | None]:
     """Start the nodes, follow the run to its end, end the nodes."""
     error: HumanoidError | None = None
     observer = GraphObserver()
+    hands = HandOperator(observer.node, targets) if targets else None
     try:
         with ProcessGroup() as processes:
             for name, parameters in (
@@ -180,7 +199,7 @@ def _watch(
             view = _View(observer, options, console)
             try:
                 with view:
-                    _follow(observer, processes, view)
+                    _follow(observer, processes, view, hands)
             except ProcessError as problem:
                 error = problem
             except KeyboardInterrupt:
@@ -190,12 +209,15 @@ def _watch(
             return None, observer.recording, error or HumanoidError("no simulated time passed")
         record = observer.recording.between(released, released + options.seconds)
         result = summarise(record, observer.diagnostics, observer.safety, run=run, effort_limit=effort_limit)
+        if hands is not None:
+            record.hand_distance, scored = hands.distances(record, robot)
+            result = replace(result, hands=hand_result(scored))
         return result, record, error
     finally:
         observer.close()
 
 
-def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View) -> None:
+def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View, hands: HandOperator | None) -> None:
     """Until the simulation says that it has stopped."""
     started = time.monotonic()
     progress = (-1.0, started)
@@ -212,6 +234,8 @@ def _follow(observer: GraphObserver, processes: ProcessGroup, view: _View) -> No
         if bridge.get("finished") == "True":
             break
         simulated = view.simulated_seconds()
+        if hands is not None and armed:
+            hands.follow(simulated, observer.recording.time[-1])
         if simulated > progress[0]:
             progress = (simulated, now)
         waited, limit = (now - started, START_TIMEOUT_S) if simulated <= 0.0 else (now - progress[1], STALL_TIMEOUT_S)

@@ -13,7 +13,9 @@ from rich.table import Table
 
 from humanoid_rl_ros.cli.observer import Recording
 from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.hand_targets import HANDS
 from humanoid_rl_ros.core.robot import RobotSpec
+from humanoid_rl_ros.envs.hand_score import NEAR_M, HandResult
 
 FALLEN_TILT_RAD = 1.0
 FALLEN_HEIGHT_SHARE = 0.6
@@ -56,6 +58,7 @@ class DemoResult:
         safety_state, safety_reason: where the monitor stood at the end.
         faults: times a violation took the motors from the policy.
         falls, recoveries: times the robot fell, and got up again by itself.
+        hands: how near they came to where they were asked to be; None of a policy without hand targets.
     """
 
     robot: str
@@ -81,6 +84,7 @@ class DemoResult:
     faults: int
     falls: int
     recoveries: int
+    hands: HandResult | None = None
 
     @property
     def on_its_feet(self) -> bool:
@@ -184,6 +188,9 @@ def summary_table(result: DemoResult) -> Table:
         "efforts clamped": f"{100.0 * result.clamped_fraction:.3f} %",
         "safety monitor": result.safety_state + (f" ({result.safety_reason})" if result.safety_reason else ""),
     }
+    if (hands := result.hands) is not None:
+        near = f"{100.0 * hands.near:.0f} % within {NEAR_M:g} m"
+        rows["hands from targets"] = f"mean {hands.mean:.3f} m, median {hands.median:.3f} m, {near}"
     for name, value in rows.items():
         table.add_row(name, value)
     return table
@@ -211,7 +218,8 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(4, 1, figsize=(12, 10), sharex=True, layout="constrained")
+    reaches = bool(len(recording.hand_distance))
+    figure, axes = pyplot.subplots(4 + reaches, 1, figsize=(12, 10 + 2.5 * reaches), sharex=True, layout="constrained")
     figure.suptitle(f"{result.robot} · policy {result.policy} · {result.mode} · {result.outcome}")
     time = np.asarray(recording.time)
     axes[0].plot(time, recording.height, color="tab:blue")
@@ -237,7 +245,13 @@ def draw(recording: Recording, result: DemoResult, robot: RobotSpec, path: Path)
             axes[3].plot(recording.effort_time, share[:, i], linewidth=0.8, label=robot.joint_names[i])
         for limit in (-1.0, 1.0):
             axes[3].axhline(limit, color="tab:red", linestyle="--", linewidth=1)
-    axes[3].set(ylabel="effort / limit", xlabel="simulated time [s]", ylim=(-1.15, 1.15))
+    axes[3].set(ylabel="effort / limit", ylim=(-1.15, 1.15))
+    if reaches:
+        for hand, distance in zip(HANDS, recording.hand_distance.T, strict=True):
+            axes[4].plot(recording.effort_time, distance, linewidth=1, label=f"{hand} hand")
+        axes[4].axhline(NEAR_M, color="tab:green", linestyle="--", linewidth=1, label="near")
+        axes[4].set(ylabel="distance from target [m]", ylim=(0.0, None))
+    axes[-1].set(xlabel="simulated time [s]")
     for axis in axes:
         axis.grid(alpha=0.3)
     _shade(axes[0], recording)

@@ -17,6 +17,7 @@ from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.envs.evaluation import COMMANDS, Act, CommandResult, EvaluationSpec, evaluate
 from humanoid_rl_ros.envs.gymnasium_task import gymnasium_arguments, gymnasium_id
+from humanoid_rl_ros.envs.hand_score import NEAR_M
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.resources import find_policy, find_robot
 
@@ -81,7 +82,8 @@ def run_evaluate(options: EvaluateOptions, console: Console) -> bool:
             spec = replace(options.spec, commands=commands, push_speed=push)
             results += evaluate(robot, task, act, spec, contract=contract, threads=options.threads)
             progress.advance(shown)
-    console.print(_table(results, robot, contract, options.spec))
+    table = _hand_table if all(result.hands for result in results) else _table
+    console.print(table(results, robot, contract, options.spec))
     if options.json_file is not None:
         write_json(
             options.json_file,
@@ -148,7 +150,8 @@ def _policy(options: EvaluateOptions, trained: CheckpointPolicy | None) -> tuple
         robot = find_robot(options.robot or trained.robot)
         return trained.robot_contract(), trained.act, robot, options.task or trained.task
     bundle = find_policy(options.policy)
-    return bundle, bundle.load_network().infer_batch, find_robot(options.robot or "reference"), options.task or "walk"
+    task = options.task or ("reach" if bundle.observes_hand_targets else "walk")
+    return bundle, bundle.load_network().infer_batch, find_robot(options.robot or "reference"), task
 
 
 def _within(command: tuple[float, float, float], contract: PolicyBundle) -> bool:
@@ -176,6 +179,37 @@ def _table(results: Sequence[CommandResult], robot: RobotSpec, contract: PolicyB
             f"{r.velocity_error:.3f}",
             f"{r.yaw_error:.3f}",
             "–" if r.cost_of_transport is None else f"{r.cost_of_transport:.2f}",
+            f"{100.0 * r.effort_share:.0f}",
+        )
+    return table
+
+
+def _hand_table(
+    results: Sequence[CommandResult], robot: RobotSpec, contract: PolicyBundle, spec: EvaluationSpec
+) -> Table:
+    title = f"{contract.name} on {robot.name}: {spec.repeats} robots a row, {spec.seconds:g} s"
+    table = Table(title=title, title_style="bold")
+    headings = (
+        "push\nm/s",
+        "stood\n%",
+        "hands, mean\nm",
+        "median\nm",
+        f"within {NEAR_M:g} m\n%",
+        "drift\nm/s",
+        "effort\n%",
+    )
+    for heading in headings:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for r in results:
+        assert r.hands is not None
+        colour = "green" if r.survival == 1.0 else "red"
+        table.add_row(
+            f"{r.push_speed:.1f}",
+            f"[{colour}]{100.0 * r.survival:.0f}[/]",
+            f"{r.hands.mean:.3f}",
+            f"{r.hands.median:.3f}",
+            f"{100.0 * r.hands.near:.0f}",
+            f"{r.velocity_error:.3f}",
             f"{100.0 * r.effort_share:.0f}",
         )
     return table

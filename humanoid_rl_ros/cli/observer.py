@@ -44,6 +44,9 @@ class Recording:
         velocity: linear x, y and angular z in the base frame [m/s, m/s, rad/s; Shape (3,) each].
         effort_time: simulated time of each sampled joint state [s].
         effort: efforts on the motors [N·m; Shape (n,) each].
+        position: of the joints, with each of them [rad; Shape (n,) each].
+        hand_distance: of the hands from where they were asked to be, with each of them [m; Shape (k, 2)]; worked out
+            afterwards, of a policy that has hand targets.
         joint_names: order of the efforts.
         safety: simulated time at which the safety monitor said that it was in a state [s], and the state.
     """
@@ -57,6 +60,8 @@ class Recording:
     effort: list[FloatArray] = field(default_factory=list)
     joint_names: list[str] = field(default_factory=list)
     safety: list[tuple[float, str]] = field(default_factory=list)
+    position: list[FloatArray] = field(default_factory=list)
+    hand_distance: FloatArray = field(default_factory=lambda: np.zeros((0, 2)))
 
     def between(self, start: float, end: float) -> Recording:
         """What was seen from one simulated time to another; what was sent again at one instant is kept once."""
@@ -75,6 +80,7 @@ class Recording:
             [self.effort[i] for i in efforts],
             self.joint_names,
             [(min(max(at, start), end), state) for at, state in self.safety],
+            [self.position[i] for i in efforts],
         )
 
 
@@ -148,6 +154,7 @@ class HeardRobot:
         record.joint_names = list(message.name)
         record.effort_time.append(stamp_to_ns(message.header.stamp) * 1e-9)
         record.effort.append(np.array(message.effort))
+        record.position.append(np.array(message.position))
         self.joints = dict(zip(message.name, message.position, strict=False))
 
 
