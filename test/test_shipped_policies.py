@@ -34,6 +34,7 @@ class Shipped:
 
 WALKERS = [Shipped("walk", "reference", "walk"), Shipped("walk_g1", "g1", "walk")]
 TRAINED = [*WALKERS, Shipped("stand_sac", "reference", "stand", commands=COMMANDS[4:])]
+REACHING = Shipped("reach", "reference", "reach", commands=COMMANDS[4:])
 
 
 def _robot(shipped: Shipped) -> Any:
@@ -54,10 +55,15 @@ def _survivors(shipped: Shipped, spec: EvaluationSpec) -> list[Any]:
 
 
 def test_all_are_named_here() -> None:
-    assert set(policy_names()) == {"stand", "get_up", "get_up_g1", *(shipped.policy for shipped in TRAINED)}
+    assert set(policy_names()) == {
+        "stand",
+        "get_up",
+        "get_up_g1",
+        *(shipped.policy for shipped in [*TRAINED, REACHING]),
+    }
 
 
-@pytest.mark.parametrize("shipped", TRAINED, ids=lambda s: s.policy)
+@pytest.mark.parametrize("shipped", [*TRAINED, REACHING], ids=lambda s: s.policy)
 def test_they_fit_their_robots_and_need_only_sensors(shipped: Shipped) -> None:
     bundle = find_policy(shipped.policy)
     assert bundle.weights.sha256
@@ -95,6 +101,15 @@ def test_they_stand_pushes_noise_and_other_bodies(shipped: Shipped) -> None:
         seed=5,
     )
     assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(shipped.commands)
+
+
+def test_hands_get_where_they_are_asked_to_be() -> None:
+    (result,) = _survivors(REACHING, EvaluationSpec(REACHING.commands, repeats=12, seconds=9.0))
+    assert result.survival == 1.0
+    assert result.velocity_error < 0.05
+    assert result.hands is not None
+    assert result.hands.median < 0.05
+    assert result.hands.near > 0.6
 
 
 def _demo(shipped: Shipped, folder: Path, command: tuple[float, float, float], seconds: float) -> dict[str, Any]:
@@ -139,3 +154,12 @@ def test_a_minute_of_everything_at_once(shipped: Shipped) -> None:
             seed=seed,
         )
         assert [result.survival for result in _survivors(shipped, spec)] == [1.0] * len(shipped.commands)
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+def test_hands_get_there_through_the_graph(tmp_path: Path) -> None:
+    result = _demo(REACHING, tmp_path, (0.0, 0.0, 0.0), 20.0)
+    _assert_walked(result, (0.0, 0.0, 0.0))
+    assert result["hands"]["median"] < 0.05
+    assert result["hands"]["near"] > 0.5
