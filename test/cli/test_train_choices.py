@@ -17,9 +17,10 @@ from run_folders import same
 from typer.testing import CliRunner
 
 from humanoid_rl_ros.cli.main import app
+from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.learning.checkpoint import load_checkpoint
-from humanoid_rl_ros.learning.learners import LEARNERS
+from humanoid_rl_ros.learning.learners import CHOICES, LEARNERS, VECTORS
 
 RUNNER = CliRunner()
 LAKE, PENDULUM = "gymnasium:FrozenLake-v1", "gymnasium:Pendulum-v1"
@@ -94,13 +95,10 @@ def test_what_cannot_be_done_is_refused_in_one_line(
     assert not (tmp_path / "run" / "run.yaml").exists()
 
 
-def test_every_learner_has_a_file_of_settings() -> None:
-    from humanoid_rl_ros.core.config import read_yaml
-    from humanoid_rl_ros.learning.learner_config import LearnerSettings
-    from humanoid_rl_ros.resources import share_folder
-
-    for name, kind in LEARNERS.items():
-        settings = LearnerSettings(kind.config, "walk", ("stand", "walk", "get_up", "reach", "walk_adaptive"))
-        settings.add(read_yaml(share_folder() / "config" / "learning" / f"{name}.yaml"))
-        assert settings.environments >= 1
-        settings.build()
+@pytest.mark.parametrize(("learner", "kind"), LEARNERS.items(), ids=list(LEARNERS))
+def test_every_learner_has_settings_for_what_it_can_learn(learner: str, kind: Any) -> None:
+    tasks = {VECTORS: ("walk", PENDULUM), CHOICES: ("navigate", LAKE)}
+    for task in (task for actions in kind.actions for task in tasks[actions]):
+        record, config = resolve(TrainOptions(learner, 1, Path(), task), None, 1)
+        assert record.environments >= 1
+        assert isinstance(config, kind.config)
