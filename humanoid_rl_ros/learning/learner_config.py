@@ -17,9 +17,11 @@ import yaml
 
 from humanoid_rl_ros.core.config import Section
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
-from humanoid_rl_ros.envs.gymnasium_task import gymnasium_id
+from humanoid_rl_ros.envs.gymnasium_task import PREFIX, gymnasium_id
 
 ENVIRONMENTS = "environments"
+GYMNASIUM = "gymnasium"
+"""The section of every Gymnasium environment, under that of its own."""
 Config = TypeVar("Config")
 
 
@@ -65,8 +67,10 @@ class LearnerSettings(Generic[Config]):
         tasks = section.section("tasks", {})
         for name in tasks.keys():
             # What environments Gymnasium has is not known here.
-            if name not in (*self._known_tasks, self._task) and gymnasium_id(name) is None:
+            if name not in (*self._known_tasks, self._task, GYMNASIUM) and gymnasium_id(name) is None:
                 raise ConfigError(f"{tasks.where}: no task named '{name}'; {did_you_mean(name, self._known_tasks)}")
+        if self._task.startswith(PREFIX) and GYMNASIUM in tasks:
+            self.set(tasks.section(GYMNASIUM))
         if self._task in tasks:
             self.set(tasks.section(self._task))
 

@@ -45,6 +45,17 @@ def test_a_task_of_one_s_own_may_have_a_section() -> None:
     assert found.build() == Config(epochs=7)
 
 
+def test_every_gymnasium_environment_has_a_section_under_its_own() -> None:
+    sections = {"gymnasium": {"epochs": 7, "rate": 2.0}, "gymnasium:Pendulum-v1": {"epochs": 9}}
+    for task, expected in (("gymnasium:Pendulum-v1", Config(2.0, 9)), ("gymnasium:Ant-v5", Config(2.0, 7))):
+        found = settings(task)
+        found.add(Section({"tasks": sections}, "file"))
+        assert found.build() == expected
+    robot = settings("walk")
+    robot.add(Section({"tasks": sections}, "file"))
+    assert robot.build() == Config()
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
