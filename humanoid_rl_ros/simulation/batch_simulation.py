@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,7 +22,9 @@ from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.model_file import mujoco, rollout
 from humanoid_rl_ros.simulation.mujoco_backend import DIVERGED_SPEED
 from humanoid_rl_ros.simulation.mujoco_model import prepare
+from humanoid_rl_ros.simulation.payload import payload_body
 from humanoid_rl_ros.simulation.standing import distances, find_feet, floor_geoms, standing_qpos
+from humanoid_rl_ros.simulation.terrain import Terrain, TerrainShape
 
 _STATE = mujoco.mjtState.mjSTATE_FULLPHYSICS
 _CONTROL = int(mujoco.mjtState.mjSTATE_CTRL)
@@ -39,6 +42,11 @@ class BodyVariation:
         mass: factor on every mass and inertia [Shape (k,)].
         centre_of_mass: shift of the root body's [m; root frame; Shape (k, 3)].
         kp, kd: factor on the gains of each joint [Shape (k, n_joints)].
+        strength: share of the effort it is asked for that each joint gives [Shape (k, n_joints)]; None for all of it.
+        payload: mass of a load as a share of the robot's own [Shape (k,)]; None for none.
+        payload_place: where it is, from the centre of mass of the body that carries it [m; its frame; Shape (k, 3)].
+        payload_on: pattern of that body's name; empty for the root.
+        terrain: height of the hills [m; Shape (k,)]; None where the simulation has no terrain.
     """
 
     friction: FloatArray
@@ -46,6 +54,11 @@ class BodyVariation:
     centre_of_mass: FloatArray
     kp: FloatArray
     kd: FloatArray
+    strength: FloatArray | None = None
+    payload: FloatArray | None = None
+    payload_place: FloatArray | None = None
+    payload_on: str = ""
+    terrain: FloatArray | None = None
 
 
 def unvaried(k: int, n_joints: int) -> BodyVariation:
@@ -71,6 +84,7 @@ class BatchSimulation:
         threads: C threads; by default as many as this process has cores.
         welded: joints of the model made rigid [rad]; see `humanoid_rl_ros.simulation.mujoco_model.prepare`.
         varied: whether `vary` will be called; without, all robots share one model.
+        terrain: hills that `vary` gives each robot a height of, up to `tallest` [m]; None for even ground.
         hands: sites or bodies of the model whose places in the root `sensors` tells.
 
     Attributes:
@@ -79,6 +93,8 @@ class BatchSimulation:
         base_linear_velocity: of its origin [m/s; world; Shape (n, 3)].
         base_angular_velocity: [rad/s; root frame; Shape (n, 3)].
         substeps, welded: as given.
+        terrain: the ground, or None where it is even; bases are put back by whole periods of it.
+        add_ground: adds that ground to another model of the robot; None where it is even.
         sensors: efforts, accelerometer, feet and hands.
 
     Raises:
@@ -97,6 +113,8 @@ class BatchSimulation:
         threads: int | None = None,
         welded: Mapping[str, float] | None = None,
         varied: bool = False,
+        terrain: TerrainShape | None = None,
+        tallest: float = 0.0,
         hands: Sequence[str] = (),
     ) -> None:
         if n < 1:
@@ -108,17 +126,33 @@ class BatchSimulation:
         plain = prepare(robot, timestep=timestep, visual=False, welded=welded)
         feet = find_feet(plain, layout(plain, robot))
         self.foot_names = feet.names
+        self.terrain = Terrain(terrain, n) if terrain is not None else None
+        floor = layout(plain, robot).floor
+
+        self.add_ground: Callable[[mujoco.MjSpec], None] | None = None
+        if self.terrain is not None:
+            self.add_ground = partial(self.terrain.add_to, model=plain, floor=floor, tallest=tallest)
+
+        def extend(spec: mujoco.MjSpec) -> None:
+            add_sensors(spec, plain, feet, hands)
+            if self.add_ground is not None:
+                self.add_ground(spec)
+
         model = prepare(
             robot,
             timestep=timestep,
             visual=False,
             welded=welded,
-            extend=lambda spec: add_sensors(spec, plain, feet, hands),
+            extend=extend,
         )
         set_law(model, gains)
         self.model, self.layout = model, layout(model, robot)
+        if self.terrain is not None:
+            feet = find_feet(model, self.layout)  # the ground is a geom more
         self.initial_qpos = standing_qpos(model, self.layout, initial_position)
+        varied = varied or self.terrain is not None
         self._models = [copy.copy(model) for _ in range(n)] if varied else [model] * n
+        self._carriers: dict[str, int] = {}
         self._scratch = mujoco.MjData(model)
         threads = max(1, min(_cores() if threads is None else threads, n))
         self._data = [mujoco.MjData(model) for _ in range(threads)]
@@ -158,8 +192,18 @@ class BatchSimulation:
 
     @property
     def base_height(self) -> FloatArray:
-        """Of the root body's origin above the floor [m; Shape (n,)]."""
-        return self.base_position[:, 2] - self._floor_height
+        """Of the root body's origin above the ground [m; Shape (n,)]."""
+        height: FloatArray = self.base_position[:, 2] - self._floor_height
+        if self.terrain is not None:
+            height = height - self.terrain.under(self.base_position[:, None], EVERYONE)[:, 0]
+        return height
+
+    @property
+    def foot_height(self) -> FloatArray:
+        """Of the feet above where they stand in the start pose, from the ground [m; Shape (n, f)]."""
+        feet = self.sensors.foot_position
+        height: FloatArray = feet[:, :, 2] - self.sensors.standing_height
+        return height if self.terrain is None else height - self.terrain.under(feet, EVERYONE)
 
     def imu(self, rows: IndexArray | slice = EVERYONE) -> ImuMotion:
         """Orientation and velocities of the IMUs now, of all robots or of some rows [Shape (k,)]."""
@@ -226,6 +270,8 @@ class BatchSimulation:
             skip_checks=True,
         )
         self._state[...] = self._trajectory[:, -1]
+        if self.terrain is not None:
+            self.base_position[:, :2] -= self.terrain.wrapped(self.base_position)
 
     def _lifted(self, share: float) -> tuple[FloatArray, int]:
         """The control with a force on the root that bears a share of the weight, and what the rollout takes it for."""
@@ -258,9 +304,15 @@ class BatchSimulation:
         nominal = self.model
         for k, row in enumerate(which):
             model = self._models[row]
-            model.actuator_gainprm[:, 0] = nominal.actuator_gainprm[:, 0] * variation.kp[k]
-            model.actuator_biasprm[:, 1] = nominal.actuator_biasprm[:, 1] * variation.kp[k]
-            model.actuator_biasprm[:, 2] = nominal.actuator_biasprm[:, 2] * variation.kd[k]
+            kp, kd = variation.kp[k], variation.kd[k]
+            if variation.strength is not None:
+                kp, kd = kp * variation.strength[k], kd * variation.strength[k]
+                model.actuator_forcerange[:] = nominal.actuator_forcerange * variation.strength[k][:, None]
+            model.actuator_gainprm[:, 0] = nominal.actuator_gainprm[:, 0] * kp
+            model.actuator_biasprm[:, 1] = nominal.actuator_biasprm[:, 1] * kp
+            model.actuator_biasprm[:, 2] = nominal.actuator_biasprm[:, 2] * kd
+            if variation.terrain is not None and self.terrain is not None:
+                self.terrain.set_height(int(row), model, nominal, float(variation.terrain[k]))
             vary_body(
                 model,
                 nominal,
@@ -269,7 +321,24 @@ class BatchSimulation:
                 friction=float(variation.friction[k]),
                 mass=float(variation.mass[k]),
                 centre_of_mass=variation.centre_of_mass[k],
+                payload=self._payload(variation, k),
             )
+
+    def carrier(self, pattern: str) -> int:
+        """The body that carries a load, by a pattern of its name; empty for the root.
+
+        Raises:
+            ConfigError: no body matches it, or several do.
+        """
+        if pattern not in self._carriers:
+            self._carriers[pattern] = payload_body(self.model, pattern, self.layout.root_body)
+        return self._carriers[pattern]
+
+    def _payload(self, variation: BodyVariation, k: int) -> tuple[int, float, FloatArray] | None:
+        if variation.payload is None or variation.payload_place is None:
+            return None
+        load = float(variation.payload[k]) * float(self.model.body_subtreemass[self.layout.root_body])
+        return self.carrier(variation.payload_on), load, variation.payload_place[k]
 
     def snapshot(self) -> dict[str, FloatArray]:
         """State and last readings of all robots; bodies are not in it, `vary` them again."""

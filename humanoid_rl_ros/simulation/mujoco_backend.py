@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import RobotState
 from humanoid_rl_ros.simulation.backend import GroundTruth
 from humanoid_rl_ros.simulation.body_variation import vary_body
+from humanoid_rl_ros.simulation.hardship import Hardship, burden, ground
 from humanoid_rl_ros.simulation.layout import layout
 from humanoid_rl_ros.simulation.model_file import mujoco
 from humanoid_rl_ros.simulation.mujoco_model import prepare
@@ -41,6 +43,8 @@ class MujocoBackend:
         welded: joints of the model made rigid; see `humanoid_rl_ros.simulation.mujoco_model.prepare`.
         start: where the robot starts; None: where its model puts it.
         obstacles: what stands on the floor.
+        hardship: what the robot has to bear.
+        extend: adds to the model what the caller needs besides.
 
     Raises:
         ConfigError: the timestep does not divide the state period, or the model cannot be found.
@@ -59,15 +63,28 @@ class MujocoBackend:
         welded: Mapping[str, float] | None = None,
         start: StartPlace | None = None,
         obstacles: Sequence[Box] = (),
+        hardship: Hardship | None = None,
+        extend: Callable[[mujoco.MjSpec], None] | None = None,
     ) -> None:
         self.robot = robot
         self._time = Periods(state_rate, timestep)
         self._substeps = self._time.substeps
+        hardship = hardship or Hardship()
+        if hardship.terrain > 0.0 and start not in (None, StartPlace()):
+            raise ConfigError("hills begin around the origin, where a robot on them starts: leave one of them out")
+        parts = (adder(obstacles), ground(robot, hardship), extend)
+
+        def add(spec: mujoco.MjSpec) -> None:
+            for part in parts:
+                if part is not None:
+                    part(spec)
+
         self.model: mujoco.MjModel = prepare(
-            robot, timestep=self._time.timestep, visual=visual, welded=welded, extend=adder(obstacles)
+            robot, timestep=self._time.timestep, visual=visual, welded=welded, extend=add
         )
         self.data = mujoco.MjData(self.model)
         self.layout = layout(self.model, robot)
+        burden(self.model, self.layout, robot, hardship)
         self._body = SimulatedBody(robot, self.model, self.data, self.layout)
         initial = (
             robot.default_position if initial_position is None else checked(robot, initial_position, "initial position")

@@ -85,6 +85,12 @@ class OffscreenRenderer:
         mujoco.mjr_readPixels(image, None, self._viewport, self._context)
         return np.ascontiguousarray(image[::-1])
 
+    def upload_ground(self) -> None:
+        """Draw the height fields as the model has them now."""
+        self._gl.make_current()
+        for field in range(self._backend.model.nhfield):
+            mujoco.mjr_uploadHField(self._backend.model, self._context, field)
+
     def close(self) -> None:
         """Give the graphics memory back."""
         self._context.free()
