@@ -14,6 +14,8 @@ import yaml
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 
+LATER = {"later": True}
+"""Metadata of a dataclass's field that was added to a format already in use."""
 REQUIRED: Any = object()
 LONGEST_SHOWN = 80
 LARGEST_FILE = 16 * 2**20

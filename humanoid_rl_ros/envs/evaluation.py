@@ -31,6 +31,8 @@ COMMANDS: tuple[tuple[float, float, float], ...] = (
 )
 # What a start from the start pose needs to reach its speed, and is not scored [s].
 SETTLE = 2.0
+# Hills are drawn from the seed and this, so that they are others than a task's own.
+_UNSEEN = 1000
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class EvaluationSpec:
         push_period: time between two pushes [s].
         friction: range; None for the model's own.
         mass: range of the factor on all masses.
+        terrain: height of the hills [m]; 0 for even ground.
+        payload: mass of a load as a share of the robot's own, placed as the task has it.
+        weak: share of the effort it is asked for that one joint gives.
+        weak_joints: patterns of the joints among which it is drawn for each robot; those that the policy drives where
+            it is empty.
         noise: factor on the task's own noise and sensor errors.
         seed: of all chance.
     """
@@ -56,8 +63,49 @@ class EvaluationSpec:
     push_period: float = 4.0
     friction: tuple[float, float] | None = None
     mass: tuple[float, float] = (1.0, 1.0)
+    terrain: float = 0.0
+    payload: float = 0.0
+    weak: float = 1.0
+    weak_joints: tuple[str, ...] = ()
     noise: float = 0.0
     seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class RobotScores:
+    """What became of each robot, in the order of the commands, `repeats` of each.
+
+    Attributes:
+        command: that it held [m/s, m/s, rad/s; Shape (n, 3)].
+        standing: it did not fall [Shape (n,)].
+        velocity: mean while it stood and was scored, along the heading; NaN of who fell before [m/s, m/s, rad/s;
+            Shape (n, 3)].
+        way: what it went the way that it was told, along its heading, while it stood [m; Shape (n,)].
+        distance: what it went in all [m; Shape (n,)].
+        energy: Σ|τ·q̇| over its weight [m; Shape (n,)].
+        effort_share: largest effort as a share of its limit [Shape (n,)].
+        hands: where they were and were to be, step by step.
+    """
+
+    command: FloatArray
+    standing: BoolArray
+    velocity: FloatArray
+    way: FloatArray
+    distance: FloatArray
+    energy: FloatArray
+    effort_share: FloatArray
+    hands: HandScore
+
+    @property
+    def velocity_error(self) -> FloatArray:
+        """Distance of each mean horizontal velocity from the command [m/s; Shape (n,)]."""
+        error = self.velocity[:, :2] - self.command[:, :2]
+        return np.asarray(np.hypot(error[:, 0], error[:, 1]))
+
+    @property
+    def yaw_error(self) -> FloatArray:
+        """The same of the turn rate [rad/s; Shape (n,)]."""
+        return np.abs(self.velocity[:, 2] - self.command[:, 2])
 
 
 @dataclass(frozen=True)
@@ -112,6 +160,21 @@ def evaluate(
     Raises:
         ConfigError, ContractError, ModelError: they do not fit.
     """
+    scores = evaluate_robots(robot, task, act, spec, contract=contract, threads=threads)
+    rows = (slice(i * spec.repeats, (i + 1) * spec.repeats) for i in range(len(spec.commands)))
+    return [_result(command, spec, scores, own) for command, own in zip(spec.commands, rows, strict=True)]
+
+
+def evaluate_robots(
+    robot: RobotSpec,
+    task: str,
+    act: Act,
+    spec: EvaluationSpec,
+    *,
+    contract: PolicyBundle | None = None,
+    threads: int | None = None,
+) -> RobotScores:
+    """`evaluate`, robot by robot: with one seed the n-th robot meets the same chance whoever acts."""
     if not spec.commands or spec.repeats < 1:
         raise ConfigError("an evaluation needs at least one command and one robot")
     n = len(spec.commands) * spec.repeats
@@ -141,12 +204,18 @@ def _overrides(robot: RobotSpec, task: str, spec: EvaluationSpec) -> Mapping[str
     overrides["randomisation.friction"] = None if spec.friction is None else list(spec.friction)
     overrides |= {"curriculum": None, "control.held_joints": "simulated", "episode.random_first": False}
     overrides["episode.length"] = spec.seconds + 1.0
+    overrides["randomisation.payload"] = [spec.payload] * 2 if spec.payload > 0.0 else None
+    overrides["randomisation.weak_joint"] = [spec.weak] * 2 if spec.weak < 1.0 else None
+    overrides["randomisation.weak_joints"] = list(spec.weak_joints)
+    hills = {"height": [spec.terrain] * 2, "flat_share": 0.0, "seed": _UNSEEN + spec.seed}
+    overrides["terrain"] = hills if spec.terrain > 0.0 else None
     if asked.hand_targets is not None:
         overrides["hand_targets.neutral_share"] = 0.0  # where hands hang anyway is no feat
-    return overrides
+    # Nobody is paid here, and a policy without a gait clock could not be.
+    return overrides | {f"rewards.{reward.name}": None for reward in asked.rewards}
 
 
-def _run(batch: HumanoidBatch, act: Act, spec: EvaluationSpec) -> list[CommandResult]:
+def _run(batch: HumanoidBatch, act: Act, spec: EvaluationSpec) -> RobotScores:
     n, simulation = batch.n_envs, batch.simulation
     rng = np.random.default_rng(spec.seed)
     commands = np.repeat(np.array(spec.commands, dtype=np.float64), spec.repeats, axis=0)
@@ -155,8 +224,9 @@ def _run(batch: HumanoidBatch, act: Act, spec: EvaluationSpec) -> list[CommandRe
     weight = float(simulation.model.body_mass.sum() * np.linalg.norm(simulation.model.opt.gravity))
     standing: BoolArray = np.ones(n, dtype=bool)
     velocity, energy, distance, scored = np.zeros((n, 3)), np.zeros(n), np.zeros(n), np.zeros(n)
-    effort_share = np.zeros(n)
-    hands = _HandScore(batch, settle=round(SETTLE / batch.control_period))
+    effort_share, way = np.zeros(n), np.zeros(n)
+    along = commands[:, :2] / np.maximum(np.hypot(commands[:, 0], commands[:, 1]), 1e-9)[:, None]
+    hands = HandScore(batch, settle=round(SETTLE / batch.control_period))
     period = batch.control_period
     push_every, settle = max(1, round(spec.push_period / period)), round(SETTLE / period)
     for k in range(round(spec.seconds / period)):
@@ -177,25 +247,12 @@ def _run(batch: HumanoidBatch, act: Act, spec: EvaluationSpec) -> list[CommandRe
         scored += standing
         energy += np.where(standing, np.abs(step.effort * step.joint_velocity).sum(axis=1) * period, 0.0)
         distance += np.where(standing, np.hypot(moving[:, 0], moving[:, 1]) * period, 0.0)
-    mean = velocity / np.maximum(scored, 1.0)[:, None]
-    return [
-        _result(
-            command,
-            spec,
-            slice(i * spec.repeats, (i + 1) * spec.repeats),
-            standing,
-            mean,
-            scored,
-            energy / weight,
-            distance,
-            effort_share,
-            hands,
-        )
-        for i, command in enumerate(spec.commands)
-    ]
+        way += np.where(standing, (moving[:, :2] * along).sum(axis=1) * period, 0.0)
+    mean = np.where(scored[:, None] > 0.0, velocity / np.maximum(scored, 1.0)[:, None], np.nan)
+    return RobotScores(commands, standing, mean, way, distance, energy / weight, effort_share, hands)
 
 
-class _HandScore:
+class HandScore:
     """Distances of the hands from what was asked of them; nothing where nothing was.
 
     Args:
@@ -232,30 +289,21 @@ class _HandScore:
 
 
 def _result(
-    command: tuple[float, float, float],
-    spec: EvaluationSpec,
-    rows: slice,
-    standing: BoolArray,
-    mean: FloatArray,
-    scored: FloatArray,
-    energy: FloatArray,
-    distance: FloatArray,
-    effort_share: FloatArray,
-    hands: _HandScore,
+    command: tuple[float, float, float], spec: EvaluationSpec, scores: RobotScores, rows: slice
 ) -> CommandResult:
-    walked = scored[rows] > 0.0
-    own = mean[rows][walked] if walked.any() else np.full((1, 3), np.nan)
+    walked = np.isfinite(scores.velocity[rows, 0])
+    own = scores.velocity[rows][walked] if walked.any() else np.full((1, 3), np.nan)
     error = own - np.array(command)
-    travelled, moving = float(distance[rows].sum()), float(np.hypot(*command[:2])) >= 0.1
+    travelled, moving = float(scores.distance[rows].sum()), float(np.hypot(*command[:2])) >= 0.1
     x, y, yaw = (float(v) for v in own.mean(axis=0))
     return CommandResult(
         command=command,
         push_speed=spec.push_speed,
-        survival=float(standing[rows].mean()),
+        survival=float(scores.standing[rows].mean()),
         velocity=(x, y, yaw),
         velocity_error=float(np.hypot(error[:, 0], error[:, 1]).mean()),
         yaw_error=float(np.abs(error[:, 2]).mean()),
-        cost_of_transport=float(energy[rows].sum()) / travelled if moving and travelled > 0.0 else None,
-        effort_share=float(effort_share[rows].max()),
-        hands=hands.result(rows),
+        cost_of_transport=float(scores.energy[rows].sum()) / travelled if moving and travelled > 0.0 else None,
+        effort_share=float(scores.effort_share[rows].max()),
+        hands=scores.hands.result(rows),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -35,7 +36,7 @@ from humanoid_rl_ros.envs.task_contract import observation_spec, task_contract
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.truth import Truth
 from humanoid_rl_ros.policies.bundle import PolicyBundle
-from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation, unvaried
+from humanoid_rl_ros.simulation.batch_simulation import BatchSimulation
 
 
 class HumanoidBatch:
@@ -88,6 +89,7 @@ class HumanoidBatch:
             threads=threads,
             welded={name: float(pose[i]) for i, name in enumerate(robot.joint_names) if i not in kept},
             varied=task.randomisation.varies_bodies,
+            **({} if task.terrain is None else {"terrain": task.terrain.shape, "tallest": task.terrain.height[1]}),
             **({"hands": robot.hands} if hands else {}),
         )
         self._pose = pose[kept]
@@ -111,7 +113,8 @@ class HumanoidBatch:
         )
         self._commands = CommandSampler(task.commands, n_envs, contract.control_period)
         self._hands = HandTargets(hands, n_envs, contract.control_period) if hands else None
-        self._draws = EpisodeDraws(task.randomisation, n_envs, self.robot.n_joints, self.simulation.timestep)
+        self._draws = self._undrawn()
+        self.simulation.carrier(task.randomisation.payload_on)
         self._rewards = RewardSum(task.rewards, joints)
         self._curriculum = Curriculum(task.curriculum, n_envs)
         self._log = EpisodeLog(n_envs, self._rewards.names, contract.control_period)
@@ -121,7 +124,7 @@ class HumanoidBatch:
         self._pushes = Pushes(task.randomisation, n_envs, contract.control_period)
         self._target = np.tile(self._pose, (n_envs, 1))
         reached = hands.full if hands else None
-        self._mirror = batch_mirror(self.simulation, contract, critic, reached) if task.symmetric else None
+        self._mirror = batch_mirror(self.simulation, contract, critic, self._draws, reached) if task.symmetric else None
         self._hand_errors: list[float] = []
         self.last_step: TaskStep | None = None
         self.last_terms: FloatArray = np.zeros((n_envs, len(self._rewards.names)))
@@ -140,7 +143,7 @@ class HumanoidBatch:
     def critic_size(self) -> int:
         """Width of what the critic sees."""
         return self._critic_builder.size + privileged_size(
-            len(self.simulation.foot_names), hands=self._hands is not None
+            len(self.simulation.foot_names), self._draws, hands=self._hands is not None
         )
 
     @property
@@ -202,9 +205,9 @@ class HumanoidBatch:
         self._curriculum.reset()
         self._log = EpisodeLog(self._n, self._rewards.names, self.control_period)
         if self.task.episode.start != "standing":
-            if self.task.randomisation.varies_bodies:
+            if self._draws.varies_bodies:
                 everyone = np.arange(self._n)
-                self.simulation.vary(everyone, unvaried(self._n, self.robot.n_joints))
+                self.simulation.vary(everyone, self._undrawn().bodies(everyone))
             self._lying = down_states(self.task.episode.start, self.simulation, self._pose, self._rng)
         anew = np.ones(self._n, dtype=bool)
         self._start(anew)
@@ -304,7 +307,7 @@ class HumanoidBatch:
             )
         self._rng.bit_generator.state = state["rng"]
         self._draws.load_state_dict(state["draws"])
-        if self.task.randomisation.varies_bodies:
+        if self._draws.varies_bodies:
             everyone = np.arange(self._n)
             self.simulation.vary(everyone, self._draws.bodies(everyone))
         self.simulation.restore(state["simulation"])
@@ -328,6 +331,30 @@ class HumanoidBatch:
     def close(self) -> None:
         """See `BatchEnv.close`."""
         self.simulation.close()
+
+    def _undrawn(self) -> EpisodeDraws:
+        """Episodes in which nothing varies, as long as nothing is drawn."""
+        return EpisodeDraws(
+            self.task.randomisation,
+            self._n,
+            self.robot.n_joints,
+            self.simulation.timestep,
+            weakenable=self._weakenable(),
+            ground=self.task.terrain,
+        )
+
+    def _weakenable(self) -> IndexArray:
+        """The joints of which one may be weak."""
+        patterns, names = self.task.randomisation.weak_joints, self.robot.joint_names
+        if not patterns:
+            return self._driven
+        for pattern in patterns:
+            if not fnmatch.filter(names, pattern):
+                raise ConfigError(
+                    f"{self.task.source}: randomisation: no joint of robot '{self.robot.name}' matches 'weak_joints' "
+                    f"pattern '{pattern}'; its joints: {', '.join(names)}"
+                )
+        return np.array([i for i, name in enumerate(names) if any(fnmatch.fnmatchcase(name, p) for p in patterns)])
 
     def _identity(self) -> str:
         return f"{self._n} x {self.robot.name} at {self.task.name} with {self.robot.n_joints} joints"
@@ -370,7 +397,7 @@ class HumanoidBatch:
         spec, simulation = self.task.randomisation, self.simulation
         level = self._curriculum.level["disturbances"]
         self._draws.draw(rows, level, self._rng)
-        if spec.varies_bodies:
+        if self._draws.varies_bodies:
             simulation.vary(rows, self._draws.bodies(rows))
         put_at_start(simulation, rows, self._pose, self._lying, spec, self._rng)
         if self._held_command is None:

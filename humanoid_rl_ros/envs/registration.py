@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import gymnasium
 
-TASKS = {"Walk": "walk", "Stand": "stand", "GetUp": "get_up", "Reach": "reach"}
+TASKS = {
+    "Walk": "walk",
+    "WalkAdaptive": "walk_adaptive",
+    "Stand": "stand",
+    "GetUp": "get_up",
+    "Reach": "reach",
+}
 ROS_TASKS = {"RosWalk": "walk", "RosStand": "stand"}
 """Over ROS; nobody bears the weight of a robot there that learns to get up."""
 GRID_TASKS = {"Navigate": "navigation_env:NavigationEnv"}
@@ -13,7 +19,7 @@ NAMESPACE = "humanoid_rl_ros"
 
 
 def register() -> None:
-    """Make ``humanoid_rl_ros/Walk-v0``, ``Stand-v0``, ``GetUp-v0`` and ``Reach-v0`` known; twice does no harm.
+    """Make ``humanoid_rl_ros/Walk-v0`` and all the others of `TASKS` known; twice does no harm.
 
     ``RosWalk-v0`` and ``RosStand-v0`` are the same over ROS. ``Navigate-v0`` is a floor to be crossed.
 

@@ -22,6 +22,7 @@ from humanoid_rl_ros.simulation.imu_kinematics import ImuMotion
 from humanoid_rl_ros.simulation.model_file import mujoco
 
 CANNOT_PLACE = "the simulator cannot put a robot into a state or a body: in the task's randomisation set"
+NO_LOADS = "over ROS ground, loads and motors are the simulators' own; do away with the task's"
 NO_HARNESS = "over ROS no harness bears a robot's weight, as the task's curriculum 'weight' wants"
 _DIVERGED = 1e9
 """Speed of a joint whose simulator said no more than that its physics left the finite [rad/s]."""
@@ -124,8 +125,8 @@ class RosSimulation(BatchSimulation):
     def vary(self, which: IndexArray, variation: BodyVariation) -> None:
         """See `BatchSimulation.vary`; the simulators hear of it when the robots are placed."""
         super().vary(which, variation)
-        for name, own in vars(self._variation).items():
-            own[which] = getattr(variation, name)
+        for name in ("friction", "mass", "centre_of_mass", "kp", "kd"):
+            getattr(self._variation, name)[which] = getattr(variation, name)
         v, g = self._variation, self._gains
         self._law = PDController(PDGains(g.kp * v.kp, g.kd * v.kd, g.effort_limit), self.robot.joint_names)
 
@@ -305,3 +306,7 @@ def require_over_ros(task: TaskSpec) -> None:
     """
     if any(spec.name == "weight" for spec in task.curriculum):
         raise ConfigError(NO_HARNESS)
+    own = task.randomisation
+    drawn = {"terrain": task.terrain, "randomisation.payload": own.payload, "randomisation.weak_joint": own.weak_joint}
+    if given := [name for name, value in drawn.items() if value is not None]:
+        raise ConfigError(f"{NO_LOADS} {', '.join(given)}: set each to null")

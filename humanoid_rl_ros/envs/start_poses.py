@@ -165,6 +165,10 @@ def put_at_start(
         qpos = standing_states(simulation, start_position, k, spec, rng)
     else:
         qpos = lying[rng.integers(0, len(lying), k)]
+    if simulation.terrain is not None:
+        base, size = slice(place.root_qpos, place.root_qpos + 2), simulation.terrain.shape.size
+        qpos[:, base] = rng.uniform(-0.5 * size, 0.5 * size, (k, 2))
+        qpos[:, place.root_qpos + 2] += simulation.terrain.highest_under(qpos[:, base], which)
     qvel = np.zeros((k, simulation.model.nv))
     if spec.start_velocity > 0.0:
         base = slice(place.root_dof, place.root_dof + 6)

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from humanoid_rl_ros.core.config import Section, read_yaml
+from humanoid_rl_ros.core.config import LATER, Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.core.gait import GaitSpec, gait_from_section
 from humanoid_rl_ros.envs.commands import CommandSampling, sampling_from_section
 from humanoid_rl_ros.envs.curriculum import LevelSpec, curriculum_from_section
+from humanoid_rl_ros.envs.ground import GroundSpec, ground_from_section
 from humanoid_rl_ros.envs.hand_targets import HandTargetSampling, hand_sampling_from_section
 from humanoid_rl_ros.envs.randomisation import RandomisationSpec, randomisation_from_section
 from humanoid_rl_ros.envs.rewards import RewardSpec, rewards_from_section
@@ -55,7 +56,7 @@ class ControlSpec:
     effort_share: float = 0.25
     clip: float = 2.5
     soft_effort_limit: float = 1.0
-    joint_effort_share: Mapping[str, float] = field(default_factory=dict)
+    joint_effort_share: Mapping[str, float] = field(default_factory=dict, metadata=LATER)
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,7 @@ class TaskSpec:
         symmetric: whether left and right are mirror images, which learning then makes use of.
         observation, critic_observation: mappings in the form of a policy YAML's ``observation``.
         source: the file, for messages.
+        terrain: the ground, or None where it is even.
     """
 
     name: str
@@ -99,12 +101,13 @@ class TaskSpec:
     rewards: tuple[RewardSpec, ...]
     randomisation: RandomisationSpec
     curriculum: tuple[LevelSpec, ...]
-    hand_targets: HandTargetSampling | None
     gait: GaitSpec | None
     symmetric: bool
     observation: Mapping[str, Any]
     critic_observation: Mapping[str, Any]
     source: str
+    terrain: GroundSpec | None = field(default=None, metadata=LATER)
+    hand_targets: HandTargetSampling | None = field(default=None, metadata=LATER)
 
 
 def load_task(path: Path, robot_name: str, overrides: Mapping[str, Any] | None = None) -> TaskSpec:
@@ -176,6 +179,7 @@ def _task(top: Section) -> TaskSpec:
         rewards=rewards_from_section(top.section("rewards")),
         randomisation=randomisation_from_section(top.section("randomisation", {})),
         curriculum=curriculum_from_section(top.section("curriculum", {})),
+        terrain=ground_from_section(top.section("terrain")) if "terrain" in top else None,
         hand_targets=hand_sampling_from_section(top.section("hand_targets")) if "hand_targets" in top else None,
         gait=gait_from_section(top.section("gait")) if "gait" in top else None,
         symmetric=top.boolean("symmetric", True),

@@ -106,7 +106,7 @@ class Truth:
             velocity_limit=simulation.robot.velocity_limit,
             action=action,
             last_action=last_action,
-            foot_height=feet[:, :, 2] - sensors.standing_height,
+            foot_height=simulation.foot_height,
             foot_velocity=sensors.foot_velocity.copy(),
             foot_up=sensors.foot_up[:, :, 2].copy(),
             foot_force=sensors.foot_force,

@@ -17,7 +17,7 @@ pytest.importorskip("mujoco")
 
 from humanoid_rl_ros.core.arrays import Float32Array
 from humanoid_rl_ros.core.errors import ConfigError
-from humanoid_rl_ros.envs.evaluation import COMMANDS, SETTLE, CommandResult, EvaluationSpec, evaluate
+from humanoid_rl_ros.envs.evaluation import COMMANDS, SETTLE, CommandResult, EvaluationSpec, evaluate, evaluate_robots
 from humanoid_rl_ros.envs.humanoid_batch import HumanoidBatch
 from humanoid_rl_ros.envs.task_contract import task_contract
 from humanoid_rl_ros.envs.tasks import task_for
@@ -121,6 +121,36 @@ def test_heavier_robots_need_more_effort() -> None:
     act = balance()
     light, heavy = (run(act, mass=(factor, factor))[0].effort_share for factor in (0.9, 1.1))
     assert heavy > 1.02 * light
+
+
+def test_loads_hills_and_weak_joints_are_those_that_were_asked_for() -> None:
+    """Whatever the task has of its own: without any of it a task that has all is the walk without noise."""
+    act = balance()
+    (plain,) = run(act, repeats=4)
+    contract = task_contract(task_for("walk", ROBOT), ROBOT)
+    alike = replace(SHORT, repeats=4)
+    assert evaluate(ROBOT, "walk_adaptive", act, alike, contract=contract, threads=1) == [plain]
+    (loaded,) = run(act, payload=0.2, repeats=4)
+    assert loaded.effort_share > 1.1 * plain.effort_share
+    (weak,) = run(act, weak=0.1, weak_joints=("*ankle_pitch*",), repeats=4)
+    assert weak.velocity_error > 0.1 > 10.0 * plain.velocity_error
+    (hilly,) = run(act, terrain=0.15, repeats=4)
+    assert hilly != plain
+    assert hilly != run(act, terrain=0.15, repeats=4, seed=1)[0]
+
+
+def test_robot_by_robot_the_chance_is_the_same_whoever_acts() -> None:
+    spec = replace(SHORT, commands=[(0.5, 0.0, 0.0), (0.0, 0.0, 0.0)], noise=0.2, terrain=0.05, payload=0.1)
+    first, again, other = (
+        evaluate_robots(ROBOT, "walk", act, spec, threads=1) for act in (balance(),) * 2 + (nothing(),)
+    )
+    np.testing.assert_array_equal(first.way, again.way)
+    np.testing.assert_array_equal(first.effort_share, again.effort_share)
+    np.testing.assert_array_equal(first.command, np.repeat(spec.commands, 2, axis=0))
+    assert first.standing.all()
+    assert np.abs(first.way).max() < 0.05
+    assert not other.standing.any()
+    np.testing.assert_allclose(first.velocity_error, [0.5, 0.5, 0.0, 0.0], atol=0.03)
 
 
 def test_without_noise_an_evaluation_is_the_same_each_time() -> None:

@@ -32,6 +32,7 @@ Refuses = Callable[..., AbstractContextManager[None]]
 Make = Callable[..., HumanoidBatch]
 PLAIN: Mapping[str, Any] = {"randomisation": None, "curriculum": None, "episode.random_first": False}
 ROBOT = find_robot("reference")
+LOADS = {"payload": [0.0, 0.3], "payload_place": 0.1, "payload_on": "*torso*", "weak_joint": [0.1, 0.9]}
 HISTORY = {"length": 3, "layout": "term_major", "order": "newest_first", "first_fill": "first_frame"}
 
 
@@ -347,6 +348,91 @@ def test_bodies_are_drawn_for_each_episode_and_told_to_the_critic(make: Make) ->
     assert again[1] != friction[1]
 
 
+def loads_of(batch: HumanoidBatch, critic: Float32Array) -> dict[str, FloatArray]:
+    """What the critic of `walk_adaptive` is told last: hills, load and its place, and what each joint lacks."""
+    told_last = critic[:, -(5 + ROBOT.n_joints) :].astype(np.float64)
+    return {"hills": told_last[:, 0] / 10, "load": told_last[:, 1] / 5, "place": told_last[:, 2:5] / 10} | {
+        "lack": told_last[:, 5:]
+    }
+
+
+def test_loads_weak_joints_and_hills_are_drawn_for_each_episode_and_told_to_the_critic(make: Make) -> None:
+    ranges = {"payload": [0.1, 0.2], "payload_place": 0.05, "weak_joint": [0.3, 0.5], "weak_joints": ["*knee*"]}
+    hills = {"terrain.height": [0.04, 0.08], "terrain.flat_share": 0.0}
+    batch = make(4, {"randomisation": ranges, **hills}, task="walk_adaptive", auto_reset=True)
+    first = loads_of(batch, batch.reset(3).critic)
+    assert ((first["hills"] >= 0.04) & (first["hills"] <= 0.08)).all()
+    assert ((first["load"] >= 0.1) & (first["load"] <= 0.2)).all()
+    assert 0.0 < np.abs(first["place"]).max() <= 0.05 + 1e-6
+    weak = first["lack"] > 0.0
+    assert {ROBOT.joint_names[i] for i in np.flatnonzero(weak.any(axis=0))} <= {"left_knee_joint", "right_knee_joint"}
+    assert (weak.sum(axis=1) == 1).all()
+    assert ((first["lack"][weak] >= 0.5) & (first["lack"][weak] <= 0.7)).all()
+    for _ in range(25):
+        batch.step(still(batch))
+    weight = batch.simulation.model.body_mass.sum() * 9.81
+    carried = batch.simulation.sensors.foot_force.sum(axis=1)
+    np.testing.assert_allclose(carried, (1.0 + first["load"]) * weight, rtol=0.25)
+    batch.simulation.qpos[1, 2] = 0.0  # the second robot falls
+    step = batch.step(still(batch))
+    assert step.terminated.tolist() == [False, True, False, False]
+    again = loads_of(batch, step.observation.critic)
+    for name in ("hills", "load"):
+        np.testing.assert_array_equal(again[name][[0, 2, 3]], first[name][[0, 2, 3]])
+        assert again[name][1] != first[name][1]
+
+
+def test_who_stands_on_a_hill_is_as_high_as_on_the_floor(make: Make) -> None:
+    """Heights are from the ground: nobody falls, or lifts a foot, by standing elsewhere."""
+    hills = {"terrain.height": [0.2, 0.2], "terrain.flat_share": 0.0, "terrain.wavelength": 3.0, "terrain.size": 12.0}
+    batch = make(8, {"randomisation": {"friction": [1.0, 1.0]}, **hills}, task="walk_adaptive")
+    batch.hold_command(np.zeros(3))
+    batch.reset(0)
+    for _ in range(15):
+        batch.step(still(batch))
+    step, z = batch.last_step, batch.simulation.base_position[:, 2]
+    assert step is not None
+    assert np.ptp(z) > 0.08
+    np.testing.assert_allclose(step.height, step.nominal_height, atol=0.04)
+    assert np.abs(step.foot_height).max() < 0.04
+    assert len(np.unique(np.round(batch.simulation.base_position[:, :2], 2), axis=0)) == 8
+
+
+def test_who_lies_anew_lies_on_the_even_floor_first_whatever_was_there_before(make: Make) -> None:
+    """Where robots come to lie is found without hills and loads; so a seed is a whole run here too."""
+    hard = {"randomisation": LOADS, "terrain": {"height": [0.1, 0.2]}}
+    batch = make(4, hard, task="get_up")
+    first = batch.reset(3)
+    batch.step(still(batch))
+    again = batch.reset(3)
+    np.testing.assert_array_equal(again.policy, first.policy)
+    np.testing.assert_array_equal(again.critic, first.critic)
+    assert batch.simulation.terrain is not None
+    assert (batch.simulation.terrain.height >= 0.1).all()
+
+
+def test_a_load_and_a_weak_joint_look_as_they_do_in_the_mirror(make: Make) -> None:
+    """One robot is the other's mirror image, with the load and the weak joint on the other side."""
+    ranges = {"payload": [0.2, 0.2], "payload_place": 0.1, "payload_on": "*torso*", "weak_joint": [0.2, 0.2]}
+    batch = make(2, {"randomisation": ranges, "terrain": None}, task="walk_adaptive")
+    batch.hold_command(np.zeros(3))
+    batch.reset(0)
+    joints = robot_mirror(batch.simulation.model, ROBOT)
+    state = batch.state_dict()
+    state["draws"]["payload_place"][1] = state["draws"]["payload_place"][0] * [1.0, -1.0, 1.0]
+    state["draws"]["strength"][1] = state["draws"]["strength"][0, joints.partner]
+    state["phase"][1] = state["phase"][0, ::-1]
+    batch.load_state_dict(state)
+    mirror = batch.mirror
+    assert mirror is not None
+    for action in actions(batch, 25, size=0.6):
+        action[1] = mirror.action.apply(action[0])
+        step = batch.step(action)
+        np.testing.assert_allclose(step.final.policy[1], mirror.policy.apply(step.final.policy[0]), atol=1e-4)
+        np.testing.assert_allclose(step.final.critic[1], mirror.critic.apply(step.final.critic[0]), atol=1e-4)
+    assert np.abs(step.final.critic[1] - step.final.critic[0]).max() > 0.1
+
+
 def test_a_push_adds_a_horizontal_velocity_within_its_bound(make: Make) -> None:
     """In the air nothing else changes the velocity sideways; every 0.1 s a push, and none before."""
     overrides = {"randomisation": {"push_speed": 0.5, "push_period": [0.1, 0.1]}}
@@ -598,6 +684,7 @@ def _plain_kinds(value: Any) -> bool:
             {"commands.period": [0.1, 0.2], "observation.history": HISTORY, "critic_observation.history": HISTORY},
         ),
         ("get_up", {}),
+        ("walk_adaptive", {"randomisation": {**EVENTFUL["randomisation"], **LOADS}}),
     ],
 )
 def test_a_run_goes_on_to_the_bit_in_a_fresh_batch(make: Make, task: str, more: dict[str, Any]) -> None:
@@ -654,6 +741,10 @@ def test_what_cannot_be_played_is_refused(make: Make, refuses: Refuses) -> None:
         make(1, contract=replace(contract, pd_rate=130.0))
     with refuses(ModelError, "no site or body 'hat'"):
         make(1, contract=replace(contract, imu="hat"))
+    with refuses(ConfigError, "'weak_joints' pattern '*kne'", "left_knee_joint"):
+        make(1, {"randomisation": {"weak_joint": [0.5, 1.0], "weak_joints": ["*kne"]}})
+    with refuses(ConfigError, "'payload_on'", "no body", "'*hat*'"):
+        make(1, {"randomisation": {"payload": [0.0, 0.1], "payload_on": "*hat*"}})
     batch = make(2)
     with refuses(ConfigError, "3 finite numbers", "shape (2,)"):
         batch.hold_command(np.zeros(2))

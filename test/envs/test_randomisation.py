@@ -14,6 +14,7 @@ from humanoid_rl_ros.core.config import Section
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.core.rotations import from_axis_angle, multiply, projected_gravity
 from humanoid_rl_ros.core.state import RobotState
+from humanoid_rl_ros.envs.ground import GroundSpec, ground_from_section
 from humanoid_rl_ros.envs.measurement import measured_state
 from humanoid_rl_ros.envs.randomisation import EpisodeDraws, RandomisationSpec, randomisation_from_section, tilted
 
@@ -100,6 +101,7 @@ def test_only_some_robots_are_drawn_anew_and_all_is_kept() -> None:
 
 def test_bodies_differ_when_one_of_their_ranges_does() -> None:
     ranges = {"friction": (1.0, 1.0), "mass": (0.9, 1.0), "centre_of_mass": 0.01, "kp": (1.0, 1.1), "kd": (1.0, 1.1)}
+    ranges |= {"payload": (0.0, 0.1), "weak_joint": (0.5, 1.0)}
     for name, value in ranges.items():
         assert RandomisationSpec(**{name: value}).varies_bodies  # type: ignore[arg-type]
     assert not RandomisationSpec(push_speed=1.0, encoder_offset=1.0, delay=0.1, gyro_noise=1.0).varies_bodies
@@ -161,6 +163,58 @@ def test_noise_is_drawn_anew_and_stays_in_its_bounds(level: float) -> None:
     assert np.abs(np.corrcoef(errors.T) - np.eye(2 * JOINTS)).max() < 0.1
 
 
+def test_loads_weak_joints_and_hills_fill_their_ranges_and_their_shares() -> None:
+    spec = RandomisationSpec(payload=(0.0, 0.2), payload_place=0.1, weak_joint=(0.2, 0.8))
+    ground = GroundSpec((0.02, 0.1), flat_share=0.25)
+    it = EpisodeDraws(spec, MANY, 5, TIMESTEP, weakenable=np.array([1, 3, 4]), ground=ground)
+    for level in (0.5, 1.0):
+        it.draw(np.arange(MANY), level, np.random.default_rng(0))
+        spans(it.payload, 0.0, 0.2 * level)
+        weak = it.strength < 1.0
+        assert (weak.sum(axis=1) == 1).all()
+        np.testing.assert_allclose(weak.mean(axis=0), [0.0, 1 / 3, 0.0, 1 / 3, 1 / 3], atol=0.03)
+        spans(it.strength[weak], 1.0 - 0.8 * level, 1.0 - 0.2 * level)
+        assert (it.terrain == 0.0).mean() == pytest.approx(0.25, abs=0.03)
+        spans(it.terrain[it.terrain > 0.0], 0.02 * level, 0.1 * level)
+    spans(it.payload_place, -0.1, 0.1)
+    some = it.bodies(np.array([7, 2]))
+    assert some.payload is not None
+    assert some.strength is not None
+    np.testing.assert_array_equal(some.payload, it.payload[[7, 2]])
+    np.testing.assert_array_equal(some.strength, it.strength[[7, 2]])
+    plain = draws(WIDE).bodies(np.arange(2))
+    assert (plain.payload, plain.payload_place, plain.strength, plain.terrain) == (None,) * 4
+
+
+def test_what_a_task_does_not_speak_of_draws_nothing_and_is_in_no_state() -> None:
+    """So that states and runs of such tasks are what they were before there was any of it."""
+    assert set(draws(WIDE).state_dict()) == {
+        "friction", "mass", "centre_of_mass", "kp", "kd", "delay", "encoder_offset", "imu_tilt"
+    }  # fmt: skip
+    spec = RandomisationSpec(payload=(0.1, 0.2), weak_joint=(0.2, 0.8))
+    it, other = (EpisodeDraws(spec, 6, 3, TIMESTEP, ground=GroundSpec((0.0, 0.1))) for _ in range(2))
+    it.draw(np.arange(6), 1.0, np.random.default_rng(0))
+    assert {"payload", "payload_place", "strength", "terrain"} < set(it.state_dict())
+    other.load_state_dict(it.state_dict())
+    for name, value in it.state_dict().items():
+        np.testing.assert_array_equal(getattr(other, name), value)
+
+
+def test_a_ground_is_read_and_a_wrong_one_refused(refuses: Refuses) -> None:
+    ground = ground_from_section(Section({"height": [0.0, 0.1], "flat_share": 0.2, "seed": 3, "size": 12}, "terrain"))
+    assert (ground.height, ground.flat_share, ground.shape.seed, ground.shape.size) == ((0.0, 0.1), 0.2, 3, 12.0)
+    for data, words in (
+        ({}, ["'height' is missing"]),
+        ({"height": [0.1, 0.0]}, ["'height'", "the larger last"]),
+        ({"height": [0.0, 2.0]}, ["'height'", "0 to 0.5 m"]),
+        ({"height": [0.0, 0.1], "cel": 0.1}, ["unknown key 'cel'", "did you mean 'cell'?"]),
+        ({"height": [0.0, 0.1], "cell": 1.0}, ["cell ≤ wavelength"]),
+        ({"height": [0.0, 0.1], "flat_share": 1.5}, ["'flat_share' must be at most 1"]),
+    ):
+        with refuses(ConfigError, "terrain", *words):
+            ground_from_section(Section(data, "terrain"))
+
+
 def test_every_key_is_read() -> None:
     given = {
         "friction": [0.4, 1.2],
@@ -183,9 +237,15 @@ def test_every_key_is_read() -> None:
         "tilt_noise": 0.4,
         "position_noise": 0.5,
         "velocity_noise": 0.6,
+        "payload": [0.0, 0.2],
+        "payload_place": 0.1,
+        "payload_on": "*torso*",
+        "weak_joint": [0.5, 0.9],
+        "weak_joints": ["*knee*"],
     }
     read = randomisation_from_section(Section(rest, "randomisation"))
-    assert {name: getattr(read, name) for name in rest} == rest | {"push_period": (1.0, 2.0)}
+    pairs = {"push_period": (1.0, 2.0), "payload": (0.0, 0.2), "weak_joint": (0.5, 0.9), "weak_joints": ("*knee*",)}
+    assert {name: getattr(read, name) for name in rest} == rest | pairs
     assert read.noisy
     assert not WIDE.noisy
 
@@ -199,6 +259,9 @@ def test_every_key_is_read() -> None:
         ({"kp": 1.1}, ["'kp' must be a list of numbers"]),
         ({"delay": -0.1}, ["'delay' must be at least 0"]),
         ({"push_period": [1.0]}, ["'push_period' must be 2 numbers"]),
+        ({"payload": [0.2, 0.1]}, ["'payload'", "from 0 to 2, the larger last"]),
+        ({"weak_joint": [0.5, 1.5]}, ["'weak_joint'", "from 0 to 1"]),
+        ({"weak_joints": "*knee*"}, ["'weak_joints' must be a list of names"]),
     ],
 )
 def test_a_wrong_range_is_refused(data: dict[str, Any], words: list[str], refuses: Refuses) -> None:

@@ -240,6 +240,8 @@ def test_what_cannot_be_connected_is_refused_before_anything_is_started(refuses:
         over_ros(namespace="a b")
     with refuses(ConfigError, "harness"):
         gymnasium.make("humanoid_rl_ros/RosWalk-v0", task="get_up")
+    with refuses(ConfigError, "over ROS", "terrain, randomisation.payload, randomisation.weak_joint", "null"):
+        gymnasium.make("humanoid_rl_ros/RosWalk-v0", task="walk_adaptive")
     with refuses(ConfigError, "2 robots", "namespaces"):
         gymnasium.make_vec(
             "humanoid_rl_ros/RosWalk-v0",

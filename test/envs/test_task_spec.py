@@ -62,6 +62,7 @@ def test_what_is_left_out_has_its_default(load: Load, data: dict[str, Any]) -> N
     assert not task.randomisation.varies_bodies
     assert task.curriculum == ()
     assert task.gait is None
+    assert task.terrain is None
     assert task.symmetric
     assert task.critic_observation == task.observation
 
@@ -86,6 +87,7 @@ def test_every_part_is_read(load: Load, data: dict[str, Any]) -> None:
         "randomisation": {"mass": [0.9, 1.1]},
         "curriculum": {"penalties": {"start": 0.5}},
         "gait": {"period": 0.8},
+        "terrain": {"height": [0, 0.1]},
         "symmetric": False,
         "critic_observation": {"terms": [{"term": "base_lin_vel"}]},
     }
@@ -99,6 +101,8 @@ def test_every_part_is_read(load: Load, data: dict[str, Any]) -> None:
     assert task.curriculum[0].start == 0.5
     assert task.gait is not None
     assert task.gait.frequency == pytest.approx(1.25)
+    assert task.terrain is not None
+    assert task.terrain.height == (0.0, 0.1)
     assert not task.symmetric
     assert task.critic_observation["terms"][0]["term"] == "base_lin_vel"
 
@@ -146,6 +150,7 @@ def test_the_file_is_not_changed_by_what_is_laid_over_it(load: Load, data: dict[
         ({"rewards": {"alive": 1.0, "uprigth": 1.0}}, ["rewards", "did you mean 'upright'?"]),
         ({"rewards": {}, "randomisation": {"mas": [1, 1]}}, ["randomisation", "did you mean 'mass'?"]),
         ({"curriculum": {"penalty": {}}}, ["curriculum", "did you mean 'penalties'?"]),
+        ({"terrain": {"hight": [0, 0.1]}}, ["terrain", "'height' is missing", "'hight'"]),
         ({"symmetric": "yes"}, ["'symmetric' must be true or false"]),
         ({"robots": ["biped"]}, ["'robots' must be a mapping"]),
         ({"robots": {"biped": 3}}, ["must be a mapping", "3"]),
@@ -173,7 +178,7 @@ def test_an_override_that_means_nothing_is_refused(load: Load, data: dict[str, A
 
 
 def test_a_task_is_found_by_name_or_path(refuses: Refuses, tmp_path: Path) -> None:
-    assert task_names() == ("get_up", "reach", "stand", "walk")
+    assert task_names() == ("get_up", "reach", "stand", "walk", "walk_adaptive")
     assert find_task("walk", TASKS) == TASKS / "walk.yaml"
     assert find_task("mine/own.yaml", TASKS) == Path("mine/own.yaml")
     with refuses(ConfigError, "no task named 'wlak'", "did you mean 'walk'?"):
