@@ -13,6 +13,7 @@ from torch import Tensor
 
 from humanoid_rl_ros.core.errors import ConfigError, TrainingError
 from humanoid_rl_ros.envs.batch_env import BatchEnv
+from humanoid_rl_ros.learning.begin import begin_from
 from humanoid_rl_ros.learning.distributed import Distributed
 from humanoid_rl_ros.learning.learner import Learner
 from humanoid_rl_ros.learning.networks import ActorNetwork
@@ -42,7 +43,7 @@ class PPO(Learner[Rollout]):
 
     Raises:
         ConfigError: the robots cannot be shared out among the shards or the processes, or there are fewer samples than
-            minibatches.
+            minibatches, or the policy to begin with does not fit.
     """
 
     def __init__(self, env: BatchEnv, config: PPOConfig, seed: int, distributed: Distributed | None = None) -> None:
@@ -53,6 +54,8 @@ class PPO(Learner[Rollout]):
         sizes = env.observation_size, len(env.action_low)
         self.policy = PolicyPart(sizes, config, weights, distributed)
         self.value = ValuePart(env.critic_size, config, weights, distributed)
+        if config.begin_from:
+            begin_from(self.policy, env, config.begin_from)
         self._mirror = env.mirror if config.mirror else None
         shards = range(rank * config.shards, (rank + 1) * config.shards)
         self._order = [_generator(seed, _ORDER, shard) for shard in shards]
@@ -107,7 +110,9 @@ class PPO(Learner[Rollout]):
             for minibatch in minibatches(self._order, steps, robots, config.minibatches, images=mirror is not None)
         ]
         self._let_critic_learn(samples, plan)
-        policy_loss, kl, held = self.policy.learn(samples, plan, self._steps)
+        policy_loss = kl = held = 0.0
+        if self._steps >= config.policy_from:
+            policy_loss, kl, held = self.policy.learn(samples, plan, self._steps)
         if mirror is not None:
             self.policy.even_out(mirror.action)
         self.policy.see(rollout.observation.flatten(0, 1), None if mirror is None else mirror.policy)

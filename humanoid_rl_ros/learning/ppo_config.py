@@ -25,6 +25,10 @@ class PPOConfig(CheckedConfig):
         anneal_from, anneal_to: steps between which `desired_kl` falls, evenly in its logarithm, to `final_kl`, and the
             floor of the rate with it, so that the policy comes to rest; the same number for never.
         final_kl: what is desired in the end.
+        begin_from: a shipped policy or a bundle folder whose actor is the first one; it may see less than the task
+            shows. Empty for weights that are drawn.
+        policy_from: steps before which the critic alone learns: one that knows nothing yet would spoil an actor that
+            knows something.
         reward_scale: factor on the rewards that are learned from; with it values near 1 can be had, which a critic
             learns sooner. The policy is taught by standardised advantages, which do not change.
         discount: γ, of one control step.
@@ -60,6 +64,8 @@ class PPOConfig(CheckedConfig):
     anneal_from: int = 0
     anneal_to: int = 0
     final_kl: float = 0.001
+    begin_from: str = ""
+    policy_from: int = 0
     reward_scale: float = 1.0
     discount: float = 0.99
     gae_lambda: float = 0.95
@@ -86,7 +92,7 @@ class PPOConfig(CheckedConfig):
             *("desired_kl", "final_kl", "reward_scale", "clip", "value_clip", "max_gradient_norm"),
             *("initial_std", "observation_clip"),
         )
-        self.require_counts("value_coefficient", "entropy_coefficient", "std_floor", least=0)
+        self.require_counts("value_coefficient", "entropy_coefficient", "std_floor", "policy_from", least=0)
         self.require_shares("discount", "gae_lambda")
         self.require_network("actor_hidden", "critic_hidden", may_be_empty=True)
         if not self.learning_rate_floor <= self.learning_rate <= self.learning_rate_ceiling:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -116,6 +116,17 @@ class PolicyPart(_Part):
             self.normaliser.std,
             clip=self._config.observation_clip,
         )
+
+    def set_layers(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin with other weights.
+
+        Args:
+            weights: of the layers, as ``state_dict`` of them names them.
+
+        Raises:
+            RuntimeError: names or shapes differ.
+        """
+        self._layers.load_state_dict(dict(weights))
 
     @property
     def entropy(self) -> float:
