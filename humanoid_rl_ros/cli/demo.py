@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class DemoOptions:
         safety: safety YAML, or empty for the shipped one.
         pushes: shoves of the base, four numbers each: time after release [s], x, y, z [m/s].
         get_up: bundle that gets the robot up; None: the one shipped for it; empty: none.
+        hardship: the simulation's parameters of hills, load and weak joint, where they are not its defaults.
     """
 
     robot: str
@@ -68,6 +69,25 @@ class DemoOptions:
     safety: str = ""
     pushes: tuple[float, ...] = ()
     get_up: str | None = None
+    hardship: Mapping[str, Any] = field(default_factory=dict)
+
+
+def parse_hardship(terrain: float, payload: float, weak: str) -> dict[str, Any]:
+    """Hills [m], load and ``JOINT SHARE`` as parameters of the simulation; 0 and empty for none.
+
+    Raises:
+        ConfigError: the text is not a name and a share.
+    """
+    found: dict[str, Any] = {"terrain": terrain} if terrain > 0.0 else {}
+    if payload > 0.0:
+        found["payload"] = payload
+    if weak:
+        joint, _, share = weak.strip().partition(" ")
+        try:
+            found |= {"weak_joint": joint, "weak_share": float(share)}
+        except ValueError:
+            raise ConfigError(f"a weak joint is its name and a share, 'left_knee_joint 0.5', found '{weak}'") from None
+    return found
 
 
 def parse_pushes(texts: Sequence[str]) -> tuple[float, ...]:
@@ -112,6 +132,7 @@ def run_demo(options: DemoOptions, console: Console) -> bool:
         limits=options.safety,
         get_up=options.get_up,
         pushes=options.pushes,
+        hardship=options.hardship,
         arm=False,  # armed from here, once the observer hears the graph: the record is then whole
         stop_after=options.seconds,
     )

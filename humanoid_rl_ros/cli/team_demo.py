@@ -97,6 +97,10 @@ def run_team_demo(options: DemoOptions, names: Sequence[str], kills: Sequence[Ki
     Raises:
         HumanoidError: as of `humanoid_rl_ros.cli.demo.run_demo`.
     """
+    if options.hardship:
+        raise ConfigError(
+            "a team stands on even ground, without loads: leave --terrain, --payload and --weak-joint out"
+        )
     if options.pushes:
         raise ConfigError("--push is for one robot; a team is shoved by service NAME/simulation/place")
     options = completed(options)

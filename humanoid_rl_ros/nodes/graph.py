@@ -70,6 +70,7 @@ def graph_parameters(
     floor: str = "",
     start: Sequence[float] = (),
     navigation: str = "",
+    hardship: Mapping[str, Any] | None = None,
 ) -> GraphParameters:
     """The simulated robot, its policy and its safety monitor.
 
@@ -97,6 +98,7 @@ def graph_parameters(
         floor: map whose obstacles stand in the world; empty: those of the navigation bundle, if any.
         start: where the robot stands at reset: x, y [m], yaw [rad]; empty: where its model puts it.
         navigation: navigation bundle that a navigator follows by cmd_vel; empty: no navigator.
+        hardship: the bridge's parameters of hills, load and weak joint; None for none.
 
     Returns:
         The parameters of the three nodes, and of the navigator.
@@ -136,6 +138,7 @@ def graph_parameters(
         find_map(floor)
     if floor or navigation:
         bridge["map"] = str((map_file(floor) if floor else find_navigation(navigation).map_file).absolute())
+    bridge |= hardship or {}
     return GraphParameters(
         simulation_bridge=bridge,
         policy_node={

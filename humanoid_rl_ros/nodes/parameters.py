@@ -292,6 +292,13 @@ class SimulationParameters(PhysicsParameters):
         "Shoves of the base, four numbers each: simulated time after release [s], and what they add to its velocity "
         "in the world [m/s].",
     )
+    terrain: float = parameter(
+        0.0, "Height of hills around the place where the robot starts [m]; 0: an even floor.", least=0.0, most=0.5
+    )
+    payload: float = parameter(0.0, "Load, as a share of the robot's mass.", least=0.0, most=2.0)
+    payload_on: str = parameter("*torso*", "Pattern of the name of the body that carries the load; empty: the root.")
+    weak_joint: str = parameter("", "Joint that gives a share of the effort it is asked for alone; empty: none.")
+    weak_share: float = parameter(0.5, "That share.", least=0.0, most=1.0)
     publish_root_state: bool = parameter(
         False, "Whether to publish the exact state of the root body with every state, for environments that learn."
     )

@@ -23,6 +23,7 @@ from humanoid_rl_ros.nodes.robot_port import RobotPort
 from humanoid_rl_ros.nodes.transforms import transform_publisher
 from humanoid_rl_ros.resources import find_map, find_robot
 from humanoid_rl_ros.safety.status import PASSING_NAMES
+from humanoid_rl_ros.simulation.hardship import Hardship
 from humanoid_rl_ros.simulation.mujoco_backend import MujocoBackend
 from humanoid_rl_ros.simulation.obstacles import boxes_of
 from humanoid_rl_ros.simulation.pacing import Pacer
@@ -72,6 +73,13 @@ class SimulationBridgeNode(ManagedNode):
             initial_position=pose,
             start=StartPlace(place.x, place.y, place.yaw),
             obstacles=() if floor is None else boxes_of(floor.rectangles(), floor.origin),
+            hardship=Hardship(
+                terrain=parameters.terrain,
+                payload=parameters.payload,
+                payload_on=parameters.payload_on,
+                weak_joint=parameters.weak_joint,
+                weak_share=parameters.weak_share,
+            ),
         )
         self._robot = robot
         self._p = parameters

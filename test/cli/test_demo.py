@@ -84,6 +84,17 @@ def test_a_push_that_is_none_is_refused_by_name(push: str, tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+def test_a_joint_without_strength_is_felt_through_the_graph(tmp_path: Path) -> None:
+    words = ["--terrain", 0.05, "--payload", 0.1, "--seconds", 3, "--get-up", "none", "--json", "result.json"]
+    done = run_demo(*words, "--weak-joint", "left_knee_joint 0", cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert json.loads((tmp_path / "result.json").read_text())["fell"]
+    done = run_demo("--weak-joint", "left_knee_joint", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "'left_knee_joint 0.5', found 'left_knee_joint'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_real_time_runs_by_the_clock(tmp_path: Path) -> None:
     # A machine that stands still for longer than a robot's limits allow is not what is asked here.
     (tmp_path / "safety.yaml").write_text("format: 1\ncommand_timeout: 1.0\nstate_timeout: 1.0\nimu_timeout: 1.0\n")

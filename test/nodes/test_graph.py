@@ -150,6 +150,13 @@ def test_a_navigator_comes_with_the_walls_of_its_map_and_a_place_to_start(
         graph_parameters(robot_file, policy_folder, navigation="rooms", velocity_command=(0.5, 0.0, 0.0))
 
 
+def test_hardships_go_to_the_simulation(robot_file: str, policy_folder: str) -> None:
+    plain = graph_parameters(robot_file, policy_folder)
+    hard = graph_parameters(robot_file, policy_folder, hardship={"terrain": 0.1, "weak_joint": "knee"})
+    assert hard.simulation_bridge == {**plain.simulation_bridge, "terrain": 0.1, "weak_joint": "knee"}
+    assert hard.policy_node == plain.policy_node
+
+
 def test_simulated_robots_in_one_graph_share_no_clock(robot_file: str, policy_folder: str) -> None:
     assert ("/clock", "clock") in graph_parameters(robot_file, policy_folder).remappings
 

@@ -349,6 +349,8 @@ def test_a_bad_array_is_refused_and_does_not_keep_the_motors_going(
         ({"robot": "reference", "initial_position": [math.nan] * 21}, "must be finite"),
         ({"robot": "reference", "physics_timestep": 0.0013}, "does not divide the state period"),
         ({"robot": "nothing.xml"}, "nothing.xml"),
+        ({"robot": "reference", "weak_joint": "left_nee_joint"}, "did you mean 'left_knee_joint'?"),
+        ({"robot": "reference", "payload": 0.1, "payload_on": "*hat*"}, "'payload_on': no body"),
     ],
 )
 def test_what_cannot_be_configured_stays_unconfigured_with_one_line(
