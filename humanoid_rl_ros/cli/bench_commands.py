@@ -65,6 +65,29 @@ def bench_falls(
     run_falls(FallOptions(robot, policy, get_up, count, seed, safety), json_file=json_file, console=console)
 
 
+@bench_app.command("adaptation")
+def bench_adaptation(
+    policies: Annotated[
+        list[str] | None, typer.Argument(metavar="POLICY|RUN|CHECKPOINT", help="By default walk_adaptive and walk.")
+    ] = None,
+    robot: Robot = "reference",
+    task: Annotated[str, typer.Option(help="Task whose noise, falls and load count.")] = "walk_adaptive",
+    repeats: Annotated[int, typer.Option(min=1, help="Robots of each of four commands, in each round.")] = 8,
+    seconds: Annotated[float, typer.Option(min=3.0, help="Simulated time (s).")] = 15.0,
+    seeds: Annotated[int, typer.Option(min=1, help="Rounds, each with a chance of its own.")] = 2,
+    only: Annotated[list[str] | None, typer.Option(help="Part of a condition's name; may be repeated.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
+    json_file: JsonFile = None,
+) -> None:
+    """Falls, way and tracking error over hills, with loads and weak joints, of policies that meet the same chance."""
+    with training_libraries():
+        from humanoid_rl_ros.cli.bench_adaptation import AdaptationOptions, run_adaptation
+
+    names = tuple(policies or ("walk_adaptive", "walk"))
+    options = AdaptationOptions(names, robot, task, repeats, seconds, seeds, tuple(only or ()), threads)
+    run_adaptation(options, json_file=json_file, console=console)
+
+
 @bench_app.command("ros-env")
 def bench_ros_env(
     task: Annotated[str, typer.Option(help="Shipped task or task YAML.")] = "walk",

@@ -115,8 +115,8 @@ def _run_episodes(options: EvaluateOptions, trained: CheckpointPolicy, id: str, 
         "--command": bool(options.commands),
         "--push": bool(options.pushes),
         **{
-            f"--{name}": getattr(spec, name) != getattr(usual, name)
-            for name in ("seconds", "friction", "mass", "noise")
+            f"--{name.replace('_joints', '-joint')}": getattr(spec, name) != getattr(usual, name)
+            for name in ("seconds", "friction", "mass", "terrain", "payload", "weak", "weak_joints", "noise")
         },
     }
     if said := [name for name, there in means_nothing.items() if there]:

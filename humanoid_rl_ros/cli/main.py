@@ -84,6 +84,11 @@ def demo(
         str | None,
         typer.Option(help="Bundle that gets the robot up; by default the one shipped for it, none for none."),
     ] = None,
+    terrain: Annotated[float, typer.Option(min=0.0, max=0.5, help="Height of hills to walk over (m).")] = 0.0,
+    payload: Annotated[float, typer.Option(min=0.0, max=2.0, help="Load, as a share of the robot's mass.")] = 0.0,
+    weak_joint: Annotated[
+        str, typer.Option(metavar="'JOINT SHARE'", help="Joint that gives a share of its effort alone.")
+    ] = "",
     json_file: JsonFile = None,
     picture: Annotated[Path, typer.Option(metavar="FILE", help="Where to draw the run.")] = Path(
         "humanoid_rl_demo.png"
@@ -98,7 +103,7 @@ def demo(
     ] = None,
 ) -> None:
     """Start simulation, policy and safety monitor as three ROS 2 nodes and watch them; exit 0 if the robot stood."""
-    from humanoid_rl_ros.cli.demo import DemoOptions, parse_pushes, run_demo
+    from humanoid_rl_ros.cli.demo import DemoOptions, parse_hardship, parse_pushes, run_demo
     from humanoid_rl_ros.cli.team_demo import parse_kills, run_team_demo, team_names
 
     options = DemoOptions(
@@ -113,6 +118,7 @@ def demo(
         safety,
         parse_pushes(push or []),
         "" if get_up == "none" else get_up,
+        parse_hardship(terrain, payload, weak_joint),
     )
     names = team_names(robots, team)
     kills = parse_kills(kill or [], names)
@@ -232,6 +238,13 @@ def evaluate_command(
         1.0,
         1.0,
     ),
+    terrain: Annotated[float, typer.Option(min=0.0, max=0.5, help="Height of hills to walk over (m).")] = 0.0,
+    payload: Annotated[float, typer.Option(min=0.0, max=2.0, help="Load, as a share of the robot's mass.")] = 0.0,
+    weak: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of its effort that one joint gives.")] = 1.0,
+    weak_joint: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PATTERN", help="With --weak: joints among which it is drawn; may be repeated."),
+    ] = None,
     noise: Annotated[float, typer.Option(min=0.0, help="Factor on the task's own noise and sensor errors.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Of everything random.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
@@ -251,7 +264,18 @@ def evaluate_command(
         task=task,
         commands=[parse_command(text) for text in command or ()],
         pushes=push or (),
-        spec=EvaluationSpec(repeats=repeats, seconds=seconds, friction=friction, mass=mass, noise=noise, seed=seed),
+        spec=EvaluationSpec(
+            repeats=repeats,
+            seconds=seconds,
+            friction=friction,
+            mass=mass,
+            terrain=terrain,
+            payload=payload,
+            weak=weak,
+            weak_joints=tuple(weak_joint or ()),
+            noise=noise,
+            seed=seed,
+        ),
         threads=threads,
         json_file=json_file,
         picture=picture,
