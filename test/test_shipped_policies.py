@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 
 pytest.importorskip("mujoco")
 
-from demo_runs import demo_result
+from demo_runs import demo_result, run_command
+from recorded_demo import record_demo
 
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.evaluation import EvaluationSpec, evaluate
@@ -32,7 +34,9 @@ class Shipped:
     commands: tuple[tuple[float, float, float], ...] = COMMANDS
 
 
-WALKERS = [Shipped("walk", "reference", "walk"), Shipped("walk_g1", "g1", "walk")]
+DEFAULTS = [Shipped("walk", "reference", "walk"), Shipped("walk_g1", "g1", "walk")]
+ADAPTIVE = Shipped("walk_adaptive", "reference", "walk_adaptive")
+WALKERS = [*DEFAULTS, ADAPTIVE]
 TRAINED = [*WALKERS, Shipped("stand_sac", "reference", "stand", commands=COMMANDS[4:])]
 REACHING = Shipped("reach", "reference", "reach", commands=COMMANDS[4:])
 
@@ -71,7 +75,7 @@ def test_they_fit_their_robots_and_need_only_sensors(shipped: Shipped) -> None:
     require_contract(bundle, find_robot(shipped.robot))
 
 
-@pytest.mark.parametrize("shipped", WALKERS, ids=lambda s: s.policy)
+@pytest.mark.parametrize("shipped", DEFAULTS, ids=lambda s: s.policy)
 def test_a_robot_walks_when_nobody_names_a_policy(shipped: Shipped) -> None:
     assert default_policy(find_robot(shipped.robot)) == shipped.policy
 
@@ -137,6 +141,22 @@ def test_the_default_walks_through_the_graph(tmp_path: Path) -> None:
 def test_a_minute_through_the_graph(shipped: Shipped, command: tuple[float, float, float], tmp_path: Path) -> None:
     _robot(shipped)
     _assert_walked(_demo(shipped, tmp_path, command, 60.0), command)
+
+
+@pytest.mark.ros
+@pytest.mark.slow
+def test_a_policy_with_a_history_is_recorded_and_replayed_to_the_bit(tmp_path: Path) -> None:
+    """What it sees of the last steps is made again from the recorded states alone; hills and load are not recorded."""
+    assert find_policy("walk_adaptive").observation.blocks[0].history is not None
+    hardship = ["--terrain", 0.05, "--payload", 0.1]
+    bag = record_demo(tmp_path, "--policy", "walk_adaptive", "--seconds", 6, *hardship)
+    result = tmp_path / "replay.json"
+    done = run_command("bag", "replay", bag, "--json", result, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = json.loads(result.read_text())
+    assert found["identical"]
+    topics = {name: count for node in found["nodes"].values() for name, count in node["topics"].items()}
+    assert topics["policy/observation"]["identical"] == topics["policy/observation"]["recorded"] > 200
 
 
 @pytest.mark.slow
