@@ -53,10 +53,15 @@ class NodeProcess:
         where = module if "." in module else f"nodes.{module}"
         command = [sys.executable, "-m", f"humanoid_rl_ros.{where}", "--ros-args", *arguments]
         environment = os.environ | {"ROS_DOMAIN_ID": str(domain), "PYTHONUNBUFFERED": "1"}
-        with output.open("wb") as file:
-            self.process = subprocess.Popen(
-                command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment
-            )
+        # Somebody who runs the tests by nohup passes on that SIGHUP is to be ignored.
+        ignored = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        try:
+            with output.open("wb") as file:
+                self.process = subprocess.Popen(
+                    command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=environment
+                )
+        finally:
+            signal.signal(signal.SIGHUP, ignored)
 
     @property
     def output(self) -> str:

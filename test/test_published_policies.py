@@ -37,11 +37,13 @@ def _check(result: dict[str, Any]) -> None:
     assert result["mode"] == "lockstep"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["holosoma_g1_ppo"])
 def test_a_published_policy_walks(name: str, tmp_path: Path) -> None:
     _check(_demo(name, tmp_path))
 
 
+@pytest.mark.slow
 def test_a_policy_that_needs_what_no_sensor_gives_walks_by_the_truth_of_the_simulation(tmp_path: Path) -> None:
     result = _demo("playground_t1", tmp_path, 4.0)
     assert result["stood"]

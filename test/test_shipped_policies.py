@@ -129,6 +129,7 @@ def _assert_walked(result: dict[str, Any], command: tuple[float, float, float]) 
         assert result["mean_speed"] == pytest.approx(command[0], abs=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 def test_the_default_walks_through_the_graph(tmp_path: Path) -> None:
     _assert_walked(_demo(WALKERS[0], tmp_path, COMMANDS[0], 10.0), COMMANDS[0])

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.ros
 POLICIES = share_folder() / "config" / "policies"
 
 
+@pytest.mark.slow
 def test_every_bundle_of_a_folder_walks_and_what_cannot_takes_no_other_along(tmp_path: Path) -> None:
     for name in ("stand", "walk"):
         shutil.copytree(POLICIES / name, tmp_path / "gallery" / name)

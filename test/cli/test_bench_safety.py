@@ -45,6 +45,7 @@ def test_the_falls_bench_names_what_is_missing(tmp_path: Path) -> None:
     assert "nothing is shipped that gets robot 'somebody' up" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.ros
 def test_the_faults_bench_injects_detects_names_and_survives(tmp_path: Path) -> None:
     pytest.importorskip("rclpy")

@@ -134,6 +134,7 @@ def test_where_the_physics_cannot_run_is_said(tmp_path: Path, refuses: Refuses) 
         resolve(TrainOptions(**options, env="ros"), None, 2)
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_goes_on_as_if_it_had_not_been(finished: Path, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "humanoid_rl_ros", *words(folder, 100_000, "--checkpoint-seconds", "0")]

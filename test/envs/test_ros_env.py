@@ -138,6 +138,7 @@ def test_gymnasiums_own_checker_is_content() -> None:
         check_env(env.unwrapped, skip_render_check=True)
 
 
+@pytest.mark.slow
 def test_a_started_simulator_that_fails_is_told_in_time_and_another_takes_its_place(refuses: Refuses) -> None:
     with closing(over_ros(timeout=10.0)) as env:
         first, _ = env.reset(seed=1)

@@ -190,6 +190,7 @@ def test_in_a_world_that_is_stepped_as_gazebo_is_it_goes_as_in_this_process(doma
         np.testing.assert_array_equal(there.reset(0).policy, first)
 
 
+@pytest.mark.slow
 def test_a_simulator_of_the_topic_table_alone_goes_as_one_in_this_process(
     graph: Graph, monkeypatch: pytest.MonkeyPatch, refuses: Refuses
 ) -> None:

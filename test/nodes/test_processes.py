@@ -179,6 +179,7 @@ def test_lockstep_is_the_same_to_the_bit_again_and_again_and_under_load(graph: G
         end(process)
 
 
+@pytest.mark.slow
 def test_lockstep_is_the_same_in_new_processes(tmp_path: Path) -> None:
     runs = []
     for i in range(2):
@@ -191,6 +192,7 @@ def test_lockstep_is_the_same_in_new_processes(tmp_path: Path) -> None:
     assert_same(*runs)
 
 
+@pytest.mark.slow
 def test_in_lockstep_the_monitor_outlives_the_policy_and_the_bridge_the_monitor(graph: Graph, tmp_path: Path) -> None:
     it = Running(graph, tmp_path, "lockstep", watchdog=3.0, lockstep_timeout=4.0)
     it.passes(20 * PERIOD)
