@@ -16,6 +16,7 @@ from humanoid_rl_ros.core.state import RobotState, VelocityCommand
 from humanoid_rl_ros.resources import find_policy, find_robot
 
 
+@pytest.mark.slow
 def test_more_inferences_take_no_more_memory() -> None:
     robot, bundle = find_robot("reference"), find_policy("walk")
     behaviour = PolicyBehaviour(bundle, robot, bundle.load_network())

@@ -14,6 +14,7 @@ pytest.importorskip("mujoco")
 pytest.importorskip("onnxruntime")
 
 
+@pytest.mark.slow
 def test_the_safety_bench_counts_what_it_gave_and_what_came_of_it(tmp_path: Path) -> None:
     out = tmp_path / "safety.json"
     done = run_command("bench", "safety", "--count", 1000, "--hours", 0.005, "--json", out)

@@ -84,6 +84,7 @@ def test_a_push_that_is_none_is_refused_by_name(push: str, tmp_path: Path) -> No
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_joint_without_strength_is_felt_through_the_graph(tmp_path: Path) -> None:
     words = ["--terrain", 0.05, "--payload", 0.1, "--seconds", 3, "--get-up", "none", "--json", "result.json"]
     done = run_demo(*words, "--weak-joint", "left_knee_joint 0", cwd=tmp_path)
@@ -136,7 +137,14 @@ def _children(pid: int) -> dict[str, int]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds the nodes of the demo in /proc")
-@pytest.mark.parametrize("victim", ["policy_node", "safety_monitor_node", "simulation_bridge_node"])
+@pytest.mark.parametrize(
+    "victim",
+    [
+        "policy_node",
+        pytest.param("safety_monitor_node", marks=pytest.mark.slow),
+        pytest.param("simulation_bridge_node", marks=pytest.mark.slow),
+    ],
+)
 def test_a_node_that_is_killed_ends_the_demo_with_its_name(victim: str, tmp_path: Path) -> None:
     demo = _start_demo(tmp_path, "--json", "result.json")
     try:

@@ -116,6 +116,7 @@ def test_two_robots_over_ros_are_two_in_this_process_and_begin_anew_in_the_same_
     assert _ends_of_two(150, WILD).min() >= 1
 
 
+@pytest.mark.slow
 def test_physics_that_leaves_the_finite_ends_the_episode_as_in_this_process() -> None:
     # No model of a joint or a contact stands a start at ten times the speed of sound.
     assert (_ends_of_two(3, {**WILD, "randomisation.start_velocity": 3e4}) == 3).all()

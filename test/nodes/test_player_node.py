@@ -107,6 +107,7 @@ def test_a_bag_drives_policy_and_monitor_and_no_motor(graph: Graph, tmp_path: Pa
     assert graph.tester.count_publishers(COMMAND) == 0
 
 
+@pytest.mark.slow
 def test_commands_are_played_on_demand_and_not_to_a_driver_by_accident(
     graph: Graph, tmp_path: Path, two: RobotSpec
 ) -> None:
