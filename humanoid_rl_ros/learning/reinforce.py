@@ -47,7 +47,7 @@ class ReinforceConfig(CheckedConfig):
     algorithm: ClassVar[str] = "reinforce"
 
     episodes_per_iteration: int = 4
-    longest: int = 10_000
+    longest: int = 1_000
     discount: float = 0.99
     learning_rate: float = 3e-3
     baseline_learning_rate: float = 3e-3
