@@ -9,6 +9,8 @@ from pathlib import Path
 from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import HumanoidError
 
+FAR = 5.0
+
 
 @dataclass(frozen=True, eq=False)
 class Band:
@@ -25,6 +27,18 @@ class Band:
     mean: FloatArray
     low: FloatArray
     high: FloatArray
+
+
+def shown_range(bands: Sequence[Band]) -> tuple[float, float]:
+    """The lowest and the highest height to show.
+
+    One curve that is `FAR` times as far down as all the others would press them together: it leaves the picture.
+    """
+    lows = sorted(float(band.mean.min()) for band in bands)
+    highest = max(float(band.mean.max()) for band in bands)
+    if len(lows) > 1 and highest - lows[0] > FAR * (highest - lows[1]):
+        return lows[1], highest
+    return lows[0], highest
 
 
 def draw_bands(bands: Sequence[Band], title: str, levels: Sequence[tuple[str, float]], path: Path) -> None:
@@ -53,7 +67,7 @@ def draw_bands(bands: Sequence[Band], title: str, levels: Sequence[tuple[str, fl
         owner = text.partition(",")[0]
         colour = f"C{names.index(owner)}" if owner in names else "black"
         axes.axhline(height, color=colour, linestyle="--", linewidth=1.0, label=text)
-    lowest, highest = min(float(band.mean.min()) for band in bands), max(float(band.mean.max()) for band in bands)
+    lowest, highest = shown_range(bands)
     heights = [lowest, highest, *(height for _, height in levels)]
     margin = 0.08 * (max(heights) - min(heights) or 1.0)
     axes.set_ylim(min(heights) - margin, max(heights) + margin)  # a wide band would press the curves together

@@ -14,6 +14,7 @@ pytest.importorskip("gymnasium")
 
 from typer.testing import CliRunner
 
+from humanoid_rl_ros.cli.band_chart import shown_range
 from humanoid_rl_ros.cli.bench_learners import Curves, LearnersOptions, reference_returns, run_learners, suitable
 from humanoid_rl_ros.cli.main import app
 from humanoid_rl_ros.core.errors import ConfigError, HumanoidError
@@ -33,6 +34,17 @@ def test_a_band_is_students_interval_of_the_mean() -> None:
     assert [band.low[0], band.high[0]] == pytest.approx([2.0 - 4.303 / 3**0.5, 2.0 + 4.303 / 3**0.5])
     alone = Curves("ppo", steps, np.array([[1.0]]), 0.0).band()
     assert (alone.low[0], alone.high[0]) == (1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("lows", "shown"),
+    [([-1000.0, -900.0], -1000.0), ([-35_000.0, -1000.0, -900.0], -1000.0), ([-35_000.0], -35_000.0)],
+    ids=["near", "one far below", "alone"],
+)
+def test_one_curve_far_below_does_not_press_the_others_together(lows: list[float], shown: float) -> None:
+    steps = np.array([1.0, 2.0])
+    bands = [Curves("ppo", steps, np.array([[low, -13.0]]), 0.0).band() for low in lows]
+    assert shown_range(bands) == (shown, -13.0)
 
 
 def test_only_learners_that_suit_a_task_are_tried(refuses: Any) -> None:
