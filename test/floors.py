@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.occupancy import OccupancyMap, squares_of_text
 from humanoid_rl_ros.core.planar import PlanarPose
+from humanoid_rl_ros.learning.dynamic_programming import model_of, optimal_values
 from humanoid_rl_ros.navigation.bundle import NavigationBundle, write_navigation
-from humanoid_rl_ros.navigation.decisions import MoveRules, exact_values
+from humanoid_rl_ros.navigation.decisions import MoveRules, outcomes
 from humanoid_rl_ros.navigation.floor_grid import FloorGrid, floor_grid
 from humanoid_rl_ros.navigation.grid_policy import GridPolicy
 
@@ -32,6 +34,11 @@ def floor_of(rows: tuple[str, ...] = CORNER, resolution: float = 1.0, origin: Pl
 def grid_of(rows: tuple[str, ...] = CORNER, goal: tuple[float, float] = (0.5, 3.5), **how: Any) -> FloorGrid:
     """A grid of one cell a square, unless told otherwise."""
     return floor_grid(floor_of(rows), goal, **({"cell": 1.0, "radius": 0.0, "moves": 4} | how))
+
+
+def exact_values(grid: FloorGrid, rules: MoveRules, tolerance: float = 1e-9) -> FloatArray:
+    """The best action values, without discount [Shape (n, moves)]."""
+    return optimal_values(model_of(outcomes(grid, rules)), 1.0, tolerance=tolerance)
 
 
 def best(grid: FloorGrid) -> GridPolicy:

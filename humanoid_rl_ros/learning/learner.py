@@ -5,11 +5,14 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from humanoid_rl_ros.core.errors import TrainingError
-from humanoid_rl_ros.envs.batch_env import SteppedEnv
+import numpy as np
+
+from humanoid_rl_ros.core.errors import ConfigError, TrainingError
+from humanoid_rl_ros.envs.batch_env import BatchStep, SteppedEnv
 from humanoid_rl_ros.learning.actor_state import actor_state
 from humanoid_rl_ros.learning.checkpoint import load_checkpoint, save_checkpoint
 from humanoid_rl_ros.learning.export import export_network, export_policy
@@ -17,6 +20,7 @@ from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 
 Experience = TypeVar("Experience")
+_NOTHING: Mapping[str, Any] = {}
 POLICY, LEARNER = "policy", "learner"
 
 
@@ -125,6 +129,44 @@ class Learner(ABC, Generic[Experience]):
 
     def close(self) -> None:
         """End what it does beside; the environment may be closed then."""
+
+
+def require_own_state(state: Mapping[str, Any], algorithm: str, shape: Mapping[str, Any] = _NOTHING) -> None:
+    """Refuse a state of another learner or network.
+
+    Args:
+        state: of a `Learner.state_dict`.
+        algorithm: whose it must be.
+        shape: what its ``shape`` must agree in.
+
+    Raises:
+        ConfigError: with the first difference.
+    """
+    if state.get("algorithm") != algorithm:
+        raise ConfigError(f"the checkpoint is of {state.get('algorithm')!r}, expected '{algorithm}'")
+    for name, expected in shape.items():
+        if (found := state.get("shape", {}).get(name)) != expected:
+            raise ConfigError(f"the checkpoint has {name} {found}, expected {expected}")
+
+
+def require_finite_step(step: BatchStep, steps: int) -> None:
+    """Refuse a step of which a number is not finite.
+
+    Args:
+        step: of every robot.
+        steps: environment steps before it, for the message.
+
+    Raises:
+        TrainingError: with the robot.
+    """
+    for what, values in (
+        ("reward", step.reward),
+        ("observation", step.final.policy),
+        ("critic's observation", step.final.critic),
+    ):
+        if not np.isfinite(values).all():
+            robot = int(np.argwhere(~np.isfinite(values))[0][0])
+            raise TrainingError(f"the {what} of robot {robot} is not finite at step {steps}")
 
 
 class SteppingLearner(Learner[Experience]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 
@@ -97,11 +97,13 @@ def make_learner(
         ConfigError: it cannot learn with others, or the configuration does not fit the environment.
     """
     require_algorithm(name)
-    if isinstance(config, PPOConfig) and name == "ppo":
-        return PPO(env, config, seed, others)  # type: ignore[arg-type]  # `require_actions` has seen to it
+    learner: Learner[Any]
+    if name == "ppo":
+        learner = PPO(cast(BatchEnv, env), config, seed, others)
+        return learner
     if others is not None and others.world_size > 1:
         raise ConfigError(f"{name} learns in one process; only ppo can be started by torchrun")
-    learner: Learner[Any] = LEARNERS[name].make(env, config, seed)
+    learner = LEARNERS[name].make(env, config, seed)
     return learner
 
 

@@ -15,7 +15,7 @@ from humanoid_rl_ros.core.errors import ConfigError, TrainingError
 from humanoid_rl_ros.envs.batch_env import BatchEnv
 from humanoid_rl_ros.learning.begin import begin_from
 from humanoid_rl_ros.learning.distributed import Distributed
-from humanoid_rl_ros.learning.learner import Learner
+from humanoid_rl_ros.learning.learner import Learner, require_own_state
 from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.learning.ppo_config import PPOConfig
 from humanoid_rl_ros.learning.ppo_parts import Minibatch, PolicyPart, ValuePart
@@ -162,11 +162,7 @@ class PPO(Learner[Rollout]):
             ConfigError: it is of another learner, network, environment or process.
         """
         self._wait()
-        if state.get("algorithm") != "ppo":
-            raise ConfigError(f"the checkpoint is of {state.get('algorithm')!r}, expected 'ppo'")
-        for name, expected in self._shape().items():
-            if (found := state.get("shape", {}).get(name)) != expected:
-                raise ConfigError(f"the checkpoint has {name} {found}, expected {expected}")
+        require_own_state(state, "ppo", self._shape())
         try:
             self._collector.load_state_dict(state["collector"])
             self.policy.load_state_dict(state["policy"])

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from humanoid_rl_ros.core.errors import ConfigError, TrainingError
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.batch_env import BatchEnv, BatchObservation, BatchStep, ChoiceEnv
 from humanoid_rl_ros.learning.checked_config import CheckedConfig
 from humanoid_rl_ros.learning.descent import Descent
-from humanoid_rl_ros.learning.learner import Learner
+from humanoid_rl_ros.learning.learner import Learner, require_finite_step, require_own_state
 from humanoid_rl_ros.learning.networks import ActorNetwork, mlp
 from humanoid_rl_ros.learning.normaliser import RunningNormaliser
 
@@ -166,7 +166,7 @@ class Reinforce(Learner[EpisodeSteps]):
             action = self._acting.draw(self._actor(self._policy_normaliser.normalise(seen)), self._generator)
             actions.append(action)
             step = self._acting.step(action)
-            self._require_finite(step)
+            require_finite_step(step, self._steps)
             steps.append(step)
             ended += step.terminated | step.truncated
             self._observation = _copied(step.observation)
@@ -250,11 +250,7 @@ class Reinforce(Learner[EpisodeSteps]):
         Raises:
             ConfigError: it is of another learner, network or environment.
         """
-        if state.get("algorithm") != "reinforce":
-            raise ConfigError(f"the checkpoint is of {state.get('algorithm')!r}, expected 'reinforce'")
-        for name, expected in self._shape().items():
-            if (found := state.get("shape", {}).get(name)) != expected:
-                raise ConfigError(f"the checkpoint has {name} {found}, expected {expected}")
+        require_own_state(state, "reinforce", self._shape())
         try:
             self._env.load_state_dict(state["environment"])
             for name in (
@@ -312,16 +308,6 @@ class Reinforce(Learner[EpisodeSteps]):
             last = torch.from_numpy(np.asarray(step.final.critic, dtype=np.float32))[cut]
             worth[cut] = self._baseline(self._critic_normaliser.normalise(last))[:, 0]
         return worth
-
-    def _require_finite(self, step: BatchStep) -> None:
-        for what, values in (
-            ("reward", step.reward),
-            ("observation", step.final.policy),
-            ("critic's observation", step.final.critic),
-        ):
-            if not np.isfinite(values).all():
-                robot = int(np.argwhere(~np.isfinite(values))[0][0])
-                raise TrainingError(f"the {what} of robot {robot} is not finite at step {self._steps}")
 
 
 class _Acting(Protocol):

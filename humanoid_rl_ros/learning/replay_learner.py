@@ -8,13 +8,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from humanoid_rl_ros.core.errors import ConfigError, TrainingError
+from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.envs.batch_env import BatchObservation, BatchStep, SteppedEnv
 from humanoid_rl_ros.learning.checked_config import ReplayConfig
-from humanoid_rl_ros.learning.learner import SteppingLearner
+from humanoid_rl_ros.learning.learner import SteppingLearner, require_finite_step, require_own_state
 from humanoid_rl_ros.learning.normaliser import RunningNormaliser
 from humanoid_rl_ros.learning.replay_buffer import ReplayBatch, ReplayBuffer
 from humanoid_rl_ros.learning.transition_mirror import TransitionMirror
@@ -93,9 +92,7 @@ class ReplayLearner(SteppingLearner[BatchStep]):
         self._see()
         action = self.explore(self._steps < self._replay.learning_starts)
         step = self.act(action)
-        self._require_finite("reward", step.reward)
-        self._require_finite("observation", step.final.policy)
-        self._require_finite("critic's observation", step.final.critic)
+        require_finite_step(step, self._steps)
         self._buffer.add(self._observation, action, step)
         self._observation = step.observation
         self._steps += self._env.n_envs
@@ -165,11 +162,7 @@ class ReplayLearner(SteppingLearner[BatchStep]):
         Raises:
             ConfigError: it is of another learner, network or environment, or holds more than the buffer.
         """
-        if state.get("algorithm") != self.algorithm:
-            raise ConfigError(f"the checkpoint is of {state.get('algorithm')!r}, expected '{self.algorithm}'")
-        for name, expected in self._whole_shape().items():
-            if (found := state.get("shape", {}).get(name)) != expected:
-                raise ConfigError(f"the checkpoint has {name} {found}, expected {expected}")
+        require_own_state(state, self.algorithm, self._whole_shape())
         try:
             self._buffer.load_state_dict(state["buffer"])
             self._env.load_state_dict(state["environment"])
@@ -228,11 +221,6 @@ class ReplayLearner(SteppingLearner[BatchStep]):
             mean, var, count = normaliser.update(torch.from_numpy(seen))
             if image is not None:
                 image.merge(normaliser, mean, var, count)
-
-    def _require_finite(self, what: str, values: NDArray[Any]) -> None:
-        if not np.isfinite(values).all():
-            robot = int(np.argwhere(~np.isfinite(values))[0][0])
-            raise TrainingError(f"the {what} of robot {robot} is not finite at step {self._steps}")
 
 
 def _copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:

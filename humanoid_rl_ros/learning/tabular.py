@@ -14,7 +14,7 @@ from humanoid_rl_ros.core.arrays import BoolArray, FloatArray, IndexArray
 from humanoid_rl_ros.core.errors import ConfigError, TrainingError
 from humanoid_rl_ros.envs.batch_env import ChoiceEnv
 from humanoid_rl_ros.learning.exploration import EpsilonGreedy
-from humanoid_rl_ros.learning.learner import SteppingLearner
+from humanoid_rl_ros.learning.learner import SteppingLearner, require_own_state
 from humanoid_rl_ros.learning.networks import ActorNetwork
 
 
@@ -194,8 +194,7 @@ class TabularLearner(SteppingLearner[TabularStep]):
         Raises:
             ConfigError: it is of another learner or environment.
         """
-        if state.get("algorithm") != self.algorithm:
-            raise ConfigError(f"the checkpoint is of {state.get('algorithm')!r}, expected '{self.algorithm}'")
+        require_own_state(state, self.algorithm)
         try:
             if (found := np.shape(state["table"])) != self._table.shape:
                 raise ConfigError(

@@ -1,13 +1,10 @@
-"""A floor grid as a Markov decision process, and its exact solution."""
+"""A floor grid as a Markov decision process."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
-from humanoid_rl_ros.core.arrays import FloatArray
 from humanoid_rl_ros.core.errors import ConfigError
 from humanoid_rl_ros.navigation.floor_grid import FloorGrid
 
@@ -63,31 +60,3 @@ def outcomes(grid: FloorGrid, rules: MoveRules) -> Outcomes:
                 for done, chance in chances.items()
             ]
     return table
-
-
-def exact_values(grid: FloorGrid, rules: MoveRules, discount: float = 1.0, tolerance: float = 1e-9) -> FloatArray:
-    """The best action values, by value iteration (Sutton and Barto, 2018, equation 4.10).
-
-    Args:
-        grid: the grid.
-        rules: of the moves.
-        discount: of later rewards.
-        tolerance: largest change of a value in the last sweep.
-
-    Returns:
-        [Shape (n, moves)].
-    """
-    reward = np.where(grid.successors == np.arange(len(grid.states))[:, None], -rules.bump, -grid.lengths)
-    reward[grid.goal_state] = 0.0
-    values = np.zeros(len(grid.states))
-    while True:
-        later = values[grid.successors]
-        later[grid.goal_state] = 0.0
-        sure = reward + discount * later
-        if rules.slip > 0.0:
-            beside = 0.5 * (np.roll(sure, 1, axis=1) + np.roll(sure, -1, axis=1))
-            sure = (1.0 - rules.slip) * sure + rules.slip * beside
-        best = sure.max(axis=1)
-        if np.abs(best - values).max() <= tolerance:
-            return np.asarray(sure)
-        values = best

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 from conftest import Refuses
-from floors import best, floor_of, grid_of
+from floors import best, exact_values, floor_of, grid_of
 from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from humanoid_rl_ros.core.errors import ConfigError, PolicyError
 from humanoid_rl_ros.core.occupancy import OccupancyMap
 from humanoid_rl_ros.core.planar import PlanarPose
-from humanoid_rl_ros.navigation.decisions import MoveRules, exact_values, outcomes
+from humanoid_rl_ros.navigation.decisions import MoveRules, outcomes
 from humanoid_rl_ros.navigation.drawing import PIXELS, draw_grid, text_of
 from humanoid_rl_ros.navigation.floor_grid import FloorGrid, floor_grid
 from humanoid_rl_ros.navigation.grid_policy import GridPolicy, policy_of
