@@ -126,7 +126,7 @@ def _run_episodes(options: EvaluateOptions, trained: CheckpointPolicy, id: str, 
     mean, std = float(found.returns.mean()), float(found.returns.std())
     console.print(
         f"{trained.record.algorithm} on {id} after {trained.steps} steps, {spec.repeats} episodes: "
-        f"return {mean:.1f} ± {std:.1f}, length {found.lengths.mean():.0f} steps",
+        f"return {mean:.4g} ± {std:.3g}, length {found.lengths.mean():.0f} steps",
         markup=False,
         soft_wrap=True,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from humanoid_rl_ros.envs.gymnasium_task import ARGUMENT, gymnasium_id
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.tasks import task_for, task_names
 from humanoid_rl_ros.learning.digest import digest_of
+from humanoid_rl_ros.learning.exploration import EpsilonGreedy
 from humanoid_rl_ros.learning.learner_config import ENVIRONMENTS, LearnerSettings, parse_setting
 from humanoid_rl_ros.learning.learners import CONFIGS, VECTORS, require_actions
 from humanoid_rl_ros.learning.run_folder import RunRecord, require_equal
@@ -108,7 +109,7 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
         if options.config is not None:
             settings.add(read_yaml(options.config))
         settings.set(Section(wanted, "--set"))
-    config = settings.build()
+    config = _for_run(settings.build(), options.steps, known)
     environments = options.environments if options.environments is not None else settings.environments
     if environments % processes:
         raise ConfigError(f"{environments} environments cannot be shared evenly by {processes} processes")
@@ -129,6 +130,16 @@ def resolve(options: TrainOptions, known: RunRecord | None, processes: int) -> t
     if known is not None:
         record.require_same(known, str(options.out))
     return record, config
+
+
+def _for_run(config: Any, steps: int, known: RunRecord | None) -> Any:
+    """With what depends on the length of the run, where nothing was said; of `known` with what it began with."""
+    if not isinstance(config, EpsilonGreedy):
+        return config
+    if known is None:
+        return config.for_run(steps)
+    said: dict[str, Any] = {n: known.learner.get(n) for n in config.of_run if getattr(config, n) is None}
+    return replace(config, **said)
 
 
 def known_by(task_name: str, robot_name: str, overrides: Mapping[str, Any]) -> tuple[str, str, str]:

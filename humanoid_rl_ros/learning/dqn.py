@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, ClassVar
 
@@ -23,6 +23,7 @@ from humanoid_rl_ros.learning.replay_buffer import ReplayBatch, ReplayBuffer
 from humanoid_rl_ros.learning.replay_learner import ReplayLearner, Shown
 
 __all__ = ["DQN", "DQNConfig"]
+BETA_STEPS_UNTOLD = 100_000
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class DQNConfig(ReplayConfig, EpsilonGreedy):
         target_every: updates between two moves of the target by `target_rate`; with a rate of 1 it is copied.
         prioritised: whether what surprised more is drawn more often.
         priority_exponent: α of it.
-        priority_beta, priority_beta_steps: β of the weights to begin with, and the environment steps after which it
-            is 1.
+        priority_beta: β of the weights to begin with.
+        priority_beta_steps: environment steps after which it is 1; None for the whole of a run, and `BETA_STEPS_UNTOLD`
+            where nobody says how long that is.
     """
 
     algorithm: ClassVar[str] = "dqn"
@@ -57,7 +59,10 @@ class DQNConfig(ReplayConfig, EpsilonGreedy):
     prioritised: bool = False
     priority_exponent: float = 0.6
     priority_beta: float = 0.4
-    priority_beta_steps: int = 100_000
+    priority_beta_steps: int | None = None
+    epsilon_share: float = 0.2
+
+    of_run: ClassVar[tuple[str, ...]] = ("epsilon_steps", "priority_beta_steps")
 
     def __post_init__(self) -> None:
         ReplayConfig.__post_init__(self)
@@ -68,9 +73,15 @@ class DQNConfig(ReplayConfig, EpsilonGreedy):
         self.require_shares("priority_exponent", "priority_beta")
         self.require_network("hidden")
 
+    def for_run(self, steps: int) -> DQNConfig:
+        """The same for a run of so many environment steps: what is None in it is said."""
+        whole = super().for_run(steps)
+        return whole if whole.priority_beta_steps is not None else replace(whole, priority_beta_steps=steps)
+
     def beta_at(self, steps: int) -> float:
         """β after so many steps."""
-        way = 1.0 if steps >= self.priority_beta_steps else steps / self.priority_beta_steps
+        there = BETA_STEPS_UNTOLD if self.priority_beta_steps is None else self.priority_beta_steps
+        way = 1.0 if steps >= there else steps / there
         return self.priority_beta + way * (1.0 - self.priority_beta)
 
 

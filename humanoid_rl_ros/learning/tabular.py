@@ -34,6 +34,7 @@ class TabularConfig(EpsilonGreedy):
         initial_value: of every pair; above what there is to earn, and everything is tried for its own sake.
     """
 
+    final_epsilon: float = 0.1
     steps_per_iteration: int = 1000
     discount: float = 0.99
     learning_rate: float = 1.0

@@ -26,9 +26,9 @@ RUNNER = CliRunner()
 LAKE, PENDULUM = "gymnasium:FrozenLake-v1", "gymnasium:Pendulum-v1"
 OFF_POLICY = ("learning_starts=60", "batch_size=8", "buffer_size=500", "steps_per_iteration=60")
 RUNS: dict[str, tuple[str, int, tuple[str, ...]]] = {  # task, steps of an iteration, settings
-    "q_learning": (LAKE, 60, ("steps_per_iteration=60",)),
-    "sarsa": (LAKE, 60, ("steps_per_iteration=60",)),
-    "dqn": (LAKE, 60, (*OFF_POLICY, "hidden=[8]")),
+    "q_learning": (LAKE, 60, ("steps_per_iteration=60", "epsilon_steps=120")),
+    "sarsa": (LAKE, 60, ("steps_per_iteration=60", "epsilon_steps=120")),
+    "dqn": (LAKE, 60, (*OFF_POLICY, "hidden=[8]", "epsilon_steps=120")),
     "td3": (PENDULUM, 60, (*OFF_POLICY, "actor_hidden=[8]", "critic_hidden=[8]")),
     "reinforce": (PENDULUM, 200, ("episodes_per_iteration=1",)),
 }
@@ -71,6 +71,28 @@ def test_a_table_that_learned_the_lake_walks_over_it(tmp_path: Path) -> None:
     invoke(["evaluate", str(run), "--repeats", "2", "--json", str(found)])
     result = json.loads(found.read_text())
     assert (result["returns"], result["lengths"]) == ([1.0, 1.0], [6.0, 6.0])  # six moves are the shortest way
+
+
+@pytest.mark.parametrize(
+    ("learner", "of_run"),
+    [
+        ("q_learning", {"epsilon_steps": 2000}),
+        ("dqn", {"epsilon_steps": 800, "priority_beta_steps": 4000}),
+    ],
+)
+def test_exploration_is_as_long_as_a_share_of_the_run_and_stays_so(learner: str, of_run: dict[str, int]) -> None:
+    def resolved(steps: int, known: Any, *settings: str) -> Any:
+        return resolve(TrainOptions(learner, steps, Path(), LAKE, settings=settings), known, 1)
+
+    known, config = resolved(4000, None, "discount=0.9")
+    assert {name: getattr(config, name) for name in of_run} == of_run
+    for again in ([], ["discount=0.9"]):
+        record, longer = resolved(9000, known, *again)
+        assert record == known
+        assert longer == config
+    assert resolved(4000, None, "epsilon_steps=7")[1].epsilon_steps == 7
+    with pytest.raises(ConfigError, match=r"epsilon_steps = .*, not 7"):
+        resolved(4000, known, "epsilon_steps=7", "discount=0.9")
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ def test_the_policy_is_measured_over_the_same_episodes_each_time(finished: tuple
         file = tmp_path / f"{name}.json"
         said = invoke(["evaluate", str(finished[0]), "--repeats", "3", "--threads", threads, "--json", str(file)])
         found.append(json.loads(file.read_text()))
-        assert f"3 episodes: return {found[-1]['mean_return']:.1f} ± {found[-1]['std_return']:.1f}" in said
+        assert f"3 episodes: return {found[-1]['mean_return']:.4g} ± {found[-1]['std_return']:.3g}" in said
     one, other = found
     assert one == other
     assert (len(set(one["returns"])), one["lengths"]) == (3, [200.0] * 3)

@@ -21,6 +21,7 @@ from humanoid_rl_ros.learning.dynamic_programming import (  # noqa: E402
     optimal_values,
     policy_values,
 )
+from humanoid_rl_ros.learning.exploration import STEPS_UNTOLD  # noqa: E402
 from humanoid_rl_ros.learning.q_learning import QLearning, QLearningConfig  # noqa: E402
 from humanoid_rl_ros.learning.sarsa import Sarsa, SarsaConfig  # noqa: E402
 
@@ -205,6 +206,7 @@ def test_exploration_falls_to_its_end(kind: Any, config: Any) -> None:
     learner = kind(TableWorld(maze(MAZE)), settings, 0)
     shown = [learner.iterate()["policy/epsilon"] for _ in range(5)]
     assert shown == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.2])
+    assert config().epsilon_at(STEPS_UNTOLD) == pytest.approx(config().final_epsilon)
 
 
 @pytest.mark.parametrize(("kind", "config"), LEARNERS, ids=IDS)
