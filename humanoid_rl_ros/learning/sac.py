@@ -110,14 +110,7 @@ class SAC(ReplayLearner):
 
     def shape(self) -> dict[str, Any]:
         """What a checkpoint must agree in, beside the environment's widths."""
-        config = self._config
-        return {
-            "actor_hidden": list(config.actor_hidden),
-            "critic_hidden": list(config.critic_hidden),
-            "activation": config.activation,
-            "actor_layer_norm": config.actor_layer_norm,
-            "critic_layer_norm": config.critic_layer_norm,
-        }
+        return self._config.shape()
 
     def explore(self, at_random: bool) -> Tensor:
         """Actions of the policy, or drawn evenly [Shape (n, action_size)]."""
@@ -160,8 +153,7 @@ class SAC(ReplayLearner):
         action, log_pi = sample_squashed(mean, log_std, self._generator)
         # L = E[α log π(a|s) − min_i Q_i(s, a)],  a ~ π through its noise  (equation 7)
         loss = (temperature * log_pi - self._critic(batch.critic, action).amin(0)).mean()
-        if self._config.mean_penalty > 0.0:
-            loss = loss + self._config.mean_penalty * mean.square().sum(-1).mean()
+        loss = loss + self._config.actor_penalty(mean, lambda: self._policy(batch.next_observation)[0])
         self._actor_descent.step(loss, self._steps)
         entropy = -log_pi.detach().mean()
         shown["loss/policy"].append(loss.item())

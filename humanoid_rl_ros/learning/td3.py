@@ -11,7 +11,7 @@ from torch import Tensor
 
 from humanoid_rl_ros.envs.batch_env import BatchEnv, BatchStep
 from humanoid_rl_ros.learning.action_range import ActionRange
-from humanoid_rl_ros.learning.checked_config import ReplayConfig
+from humanoid_rl_ros.learning.actor_critic_config import ActorCriticConfig
 from humanoid_rl_ros.learning.descent import Descent
 from humanoid_rl_ros.learning.flat_parameters import FlatParameters
 from humanoid_rl_ros.learning.networks import ActorNetwork, mlp
@@ -24,42 +24,25 @@ __all__ = ["TD3", "TD3Config"]
 
 
 @dataclass(frozen=True)
-class TD3Config(ReplayConfig):
-    """What can be chosen about TD3; what it shares with others is in `ReplayConfig`.
+class TD3Config(ActorCriticConfig):
+    """What can be chosen about TD3; what it shares with others is in `ActorCriticConfig`.
 
     Attributes:
         policy_delay: updates of the critics for each one of the actor and the targets.
-        actor_learning_rate, critic_learning_rate: of Adam.
         exploration_noise: std of what is added to an action in (−1, 1)ᵏ when the robot acts.
         target_noise, target_noise_clip: std and bound of what is added to the target's action, σ̃ and c.
-        mean_penalty: weight of the policy's squared output before tanh, summed over the action, in its loss; see
-            `humanoid_rl_ros.learning.sac_config.SACConfig`.
-        actor_hidden, critic_hidden: widths of the hidden layers; the critics' are those of each.
-        actor_layer_norm, critic_layer_norm: whether hidden layers are normalised before their activation.
-        mirror: whether every transition is replaced by its mirror image half of the time, where the task has a mirror.
     """
 
     algorithm: ClassVar[str] = "td3"
 
     policy_delay: int = 2
-    actor_learning_rate: float = 3e-4
-    critic_learning_rate: float = 3e-4
     exploration_noise: float = 0.1
     target_noise: float = 0.2
     target_noise_clip: float = 0.5
-    mean_penalty: float = 0.0
-    actor_hidden: tuple[int, ...] = (256, 256)
-    critic_hidden: tuple[int, ...] = (256, 256)
-    actor_layer_norm: bool = False
-    critic_layer_norm: bool = False
-    mirror: bool = True
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require_counts("policy_delay")
-        self.require_counts("exploration_noise", "target_noise", "target_noise_clip", "mean_penalty", least=0)
-        self.require_positive("actor_learning_rate", "critic_learning_rate")
-        self.require_network("actor_hidden", "critic_hidden")
+        self.require_counts("exploration_noise", "target_noise", "target_noise_clip", least=0)
 
 
 class TD3(ReplayLearner):
@@ -124,14 +107,7 @@ class TD3(ReplayLearner):
 
     def shape(self) -> dict[str, Any]:
         """What a checkpoint must agree in, beside the environment's widths."""
-        config = self._config
-        return {
-            "actor_hidden": list(config.actor_hidden),
-            "critic_hidden": list(config.critic_hidden),
-            "activation": config.activation,
-            "actor_layer_norm": config.actor_layer_norm,
-            "critic_layer_norm": config.critic_layer_norm,
-        }
+        return self._config.shape()
 
     def explore(self, at_random: bool) -> Tensor:
         """Actions of the policy with noise, or drawn evenly [Shape (n, action_size)]."""
@@ -171,7 +147,6 @@ class TD3(ReplayLearner):
         before_tanh = self._actor(batch.observation)
         # L = −E[Q_1(s, π(s))]: the deterministic policy gradient (Silver et al., 2014)
         loss = -self._critic(batch.critic, torch.tanh(before_tanh))[0].mean()
-        if self._config.mean_penalty > 0.0:
-            loss = loss + self._config.mean_penalty * before_tanh.square().sum(-1).mean()
+        loss = loss + self._config.actor_penalty(before_tanh, lambda: self._actor(batch.next_observation))
         self._actor_descent.step(loss, self._steps)
         shown["loss/policy"].append(loss.item())

@@ -247,6 +247,35 @@ def test_a_penalty_on_the_mean_holds_it_back() -> None:
     assert _spread(learner, env)[0] == pytest.approx(0.5, abs=0.08)
 
 
+class _ToAndFro(_Toy):
+    """The reward is −½ (a ∓ 1)²; the sign, which the robots see, is another in every step."""
+
+    def see(self) -> BatchObservation:
+        hot = np.eye(2, dtype=np.float32)[self.age % 2]
+        return BatchObservation(hot, hot)
+
+    def pay(self, action: Any) -> Any:
+        return -0.5 * np.square(action[:, 0] - np.where(self.age % 2, -1.0, 1.0))
+
+
+def test_smoothness_holds_back_what_goes_to_and_fro() -> None:
+    """a = ±10 t by side: the least of ½ (10 t − 1)² + w (2 t)² is at 10 t = 1 / (1 + 0.08 w)."""
+    config = dataclasses.replace(
+        SMALL,
+        discount=0.5,
+        temperature=0.05,
+        tune_temperature=False,
+        actor_learning_rate=3e-3,
+        critic_learning_rate=3e-3,
+    )
+    for weight, expected in ((0.0, 1.0), (12.5, 0.5)):
+        learner = SAC(_ToAndFro(50, falls=False, bound=10.0), dataclasses.replace(config, smoothness=weight), 0)
+        _train(learner, 2800)
+        with torch.no_grad():
+            there, back = learner.actor()(torch.eye(2))[:, 0].tolist()
+        assert 0.5 * (there - back) == pytest.approx(expected, abs=0.15)
+
+
 @pytest.mark.slow
 def test_the_temperature_brings_the_entropy_to_its_target() -> None:
     """In units of the range r = −½·25 (y − 0.2)², so that a Gaussian of entropy H = ln(σ √(2πe)) has α = 25 σ²."""
@@ -591,6 +620,7 @@ def test_an_action_without_bounds_is_refused(refuses: Refuses) -> None:
         ({"target_rate": 0.0}, ["target_rate", "(0, 1]"]),
         ({"target_entropy_scale": math.inf}, ["target_entropy_scale"]),
         ({"mean_penalty": -0.1}, ["mean_penalty", "at least 0"]),
+        ({"smoothness": -0.1}, ["smoothness", "at least 0"]),
         ({"log_std_low": 2.0}, ["log_std_low", "[2, 2]"]),
         ({"log_std_high": math.inf}, ["'log_std_high'", "inf"]),
         ({"activation": "gelu"}, ["'activation'", "relu", "'gelu'"]),
