@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from typing import Any
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError, did_you_mean
 
 try:
     import gymnasium
+    from gymnasium.envs.registration import load_env_creator
 except ModuleNotFoundError as error:
     raise MissingDependencyError("Gymnasium is not installed; pip install 'gymnasium[mujoco]'") from error
 
@@ -40,6 +42,7 @@ def make_environment(id: str, kwargs: dict[str, Any]) -> Env:
     except gymnasium.error.UnregisteredEnv:
         raise _unknown(id) from None
     except (gymnasium.error.Error, TypeError, ValueError) as error:
+        _require_known(id, kwargs)
         raise ConfigError(f"environment '{id}': {one_line(error)}") from None
 
 
@@ -92,6 +95,28 @@ def require_vector(space: Any, what: str) -> Box:
 def one_line(value: object) -> str:
     """Its text without line breaks."""
     return " ".join(str(value).split())
+
+
+def _require_known(id: str, kwargs: dict[str, Any]) -> None:
+    """Refuse arguments that an environment that could not be made does not have.
+
+    Raises:
+        ConfigError: there is one.
+    """
+    entry_point = gymnasium.spec(id).entry_point
+    creator = load_env_creator(entry_point) if isinstance(entry_point, str) else entry_point
+    if creator is None:
+        return
+    parameters = inspect.signature(creator).parameters.values()
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters):
+        return
+    known = [parameter.name for parameter in parameters if parameter.kind in _BY_NAME]
+    for name in kwargs:
+        if name not in known:
+            raise ConfigError(f"environment '{id}' takes no argument '{name}'; {did_you_mean(name, known)}")
+
+
+_BY_NAME = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 def _unknown(id: str) -> ConfigError:
