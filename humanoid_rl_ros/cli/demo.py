@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
 from humanoid_rl_ros.cli.demo_report import DemoResult, draw, summarise, summary_table
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.hand_demo import HandOperator
+from humanoid_rl_ros.cli.live_table import LiveTable
 from humanoid_rl_ros.cli.observer import GraphObserver, Recording
 from humanoid_rl_ros.cli.processes import ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.core.arrays import FloatArray
@@ -276,26 +276,13 @@ def _why_nothing_moves(observer: GraphObserver, processes: ProcessGroup) -> str:
     return f"the safety monitor is {observer.safety.get('state')}: {observer.safety.get('reason')}"
 
 
-class _View:
+class _View(LiveTable):
     """The live table; where there is no terminal, a line now and then."""
 
     def __init__(self, observer: GraphObserver, options: DemoOptions, console: Console) -> None:
+        super().__init__(console, PLAIN_PERIOD_S)
         self._observer = observer
         self._options = options
-        self._console = console
-        self._live = (
-            Live(self._table(), console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        )
-        self._plain_at = 0.0
-
-    def __enter__(self) -> _View:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def released(self) -> float:
         """Simulated time at which the robot was let go [s]; −1 before."""
@@ -308,11 +295,7 @@ class _View:
 
     def refresh(self) -> None:
         """Show what is known now."""
-        if self._live is not None:
-            self._live.update(self._table(), refresh=True)
-        elif time.monotonic() - self._plain_at > PLAIN_PERIOD_S:
-            self._plain_at = time.monotonic()
-            self._console.print("  ".join(f"{name} {value}" for name, value in self._rows().items()), soft_wrap=True)
+        self.draw(self._table, lambda: "  ".join(f"{name} {value}" for name, value in self._rows().items()))
 
     def _rows(self) -> dict[str, str]:
         record = self._observer.recording

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.live import Live
 from rich.table import Table
 
 from humanoid_rl_ros.behaviours.walk import pose_and_gains
@@ -25,6 +24,7 @@ from humanoid_rl_ros.cli.demo import (
 )
 from humanoid_rl_ros.cli.demo_report import DemoResult, summarise
 from humanoid_rl_ros.cli.files import write_json
+from humanoid_rl_ros.cli.live_table import LiveTable
 from humanoid_rl_ros.cli.observer import GraphObserver
 from humanoid_rl_ros.cli.processes import NodeProcess, ProcessError, ProcessGroup, isolate, parameter_arguments
 from humanoid_rl_ros.cli.team_report import draw_team, team_table
@@ -250,24 +250,12 @@ def _write(
         console.print(f"picture: {options.picture}")
 
 
-class _TeamView:
+class _TeamView(LiveTable):
     """The live table; where there is no terminal, a line now and then."""
 
     def __init__(self, observer: GraphObserver, options: DemoOptions, console: Console) -> None:
-        self._observer, self._options, self._console = observer, options, console
-        self._live = (
-            Live(self._table(), console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        )
-        self._plain_at = 0.0
-
-    def __enter__(self) -> _TeamView:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
+        super().__init__(console, PLAIN_PERIOD_S)
+        self._observer, self._options = observer, options
 
     def released(self) -> float:
         """Simulated time at which the first robot was let go [s]; −1 before."""
@@ -280,12 +268,10 @@ class _TeamView:
 
     def refresh(self) -> None:
         """Show what is known now."""
-        if self._live is not None:
-            self._live.update(self._table(), refresh=True)
-        elif time.monotonic() - self._plain_at > PLAIN_PERIOD_S:
-            self._plain_at = time.monotonic()
-            rows = "  ".join(f"{name}: {' '.join(values)}" for name, *values in self._rows())
-            self._console.print(f"{self._time()}  {rows}", soft_wrap=True)
+        self.draw(self._table, self._line)
+
+    def _line(self) -> str:
+        return "  ".join((self._time(), *(f"{name}: {' '.join(values)}" for name, *values in self._rows())))
 
     def _time(self) -> str:
         world = self._observer.diagnostics.get(WORLD, {}).get("state", "starting")

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from humanoid_rl_ros.cli.live_table import LiveTable
 from humanoid_rl_ros.learning.trainer import Progress
 
 PLAIN_PERIOD_S = 5.0
@@ -46,7 +46,7 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
-class TrainView:
+class TrainView(LiveTable):
     """Shows the newest value of everything that was ever reported.
 
     Args:
@@ -58,30 +58,18 @@ class TrainView:
     def __init__(
         self, console: Console, control_period: float | None, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        self._console = console
+        super().__init__(console, PLAIN_PERIOD_S, clock)
         self._period = control_period
-        self._clock = clock
         self._latest: dict[str, float] = {}
-        self._live = Live(console=console, auto_refresh=False, transient=True) if console.is_terminal else None
-        self._plain_at = -math.inf
-
-    def __enter__(self) -> TrainView:
-        if self._live is not None:
-            self._live.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._live is not None:
-            self._live.stop()
 
     def show(self, progress: Progress) -> None:
         """Show where the run stands."""
         self._latest.update(progress.metrics)
-        if self._live is not None:
-            self._live.update(self.table(progress), refresh=True)
-        elif self._clock() - self._plain_at >= PLAIN_PERIOD_S or progress.steps >= progress.total_steps:
-            self._plain_at = self._clock()
-            self._console.print(self.line(progress), soft_wrap=True, markup=False)
+        self.draw(
+            lambda: self.table(progress),
+            lambda: self.line(progress),
+            at_once=progress.steps >= progress.total_steps,
+        )
 
     def say(self, text: str, style: str = "") -> None:
         """A line that stays, above the table."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
+
 from humanoid_rl_ros.core.arrays import BoolArray, Float32Array, FloatArray, IndexArray
 from humanoid_rl_ros.core.mirror import Mirroring
 
@@ -33,6 +35,10 @@ class BatchObservation:
 
     policy: Float32Array
     critic: Float32Array
+
+    def copy(self) -> BatchObservation:
+        """What an environment may overwrite, kept."""
+        return BatchObservation(np.array(self.policy, dtype=np.float32), np.array(self.critic, dtype=np.float32))
 
 
 @dataclass(frozen=True, eq=False)

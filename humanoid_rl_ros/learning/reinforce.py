@@ -126,7 +126,7 @@ class Reinforce(Learner[EpisodeSteps]):
         )
         self._policy_normaliser = RunningNormaliser(env.observation_size, clip=config.observation_clip)
         self._critic_normaliser = RunningNormaliser(env.critic_size, clip=config.observation_clip)
-        self._observation = _copied(env.reset(seed))
+        self._observation = env.reset(seed).copy()
         self._steps = 0
 
     @property
@@ -169,7 +169,7 @@ class Reinforce(Learner[EpisodeSteps]):
             require_finite_step(step, self._steps)
             steps.append(step)
             ended += step.terminated | step.truncated
-            self._observation = _copied(step.observation)
+            self._observation = step.observation.copy()
             self._steps += self._env.n_envs
         gain, known = self._gains(steps)
         return EpisodeSteps(
@@ -262,7 +262,7 @@ class Reinforce(Learner[EpisodeSteps]):
                 parameter.data.copy_(saved)
             self._generator.set_state(state["generator"])
             seen = state["observation"]
-            self._observation = _copied(BatchObservation(np.asarray(seen["policy"]), np.asarray(seen["critic"])))
+            self._observation = BatchObservation(np.asarray(seen["policy"]), np.asarray(seen["critic"])).copy()
             self._steps = int(state["steps"])
         except KeyError as error:
             raise ConfigError(f"the checkpoint lacks {error}") from None
@@ -366,8 +366,3 @@ class _Vectors:
 
 def _has_choices(env: BatchEnv | ChoiceEnv) -> TypeGuard[ChoiceEnv]:
     return hasattr(env, "n_actions")
-
-
-def _copied(seen: BatchObservation) -> BatchObservation:
-    """What an environment may overwrite, kept."""
-    return BatchObservation(np.array(seen.policy, dtype=np.float32), np.array(seen.critic, dtype=np.float32))

@@ -73,7 +73,7 @@ class Collector:
         self._noise = noise
         self._action_size = len(env.action_low)
         self._taken = 0
-        self._seen = _copied(env.reset(seed))
+        self._seen = env.reset(seed).copy()
 
     def collect(self, actor: ActorNetwork, log_std: Tensor) -> Rollout:
         """Act for T steps with normal noise about what the actor says.
@@ -120,7 +120,7 @@ class Collector:
             critic[steps] = torch.from_numpy(step.final.critic)
         # log π(a|s) = −½ Σ ((a − μ) / σ)² − Σ log σ − ½ k log 2π, and (a − μ) / σ is the noise.
         log_prob = -0.5 * noise.square().sum(dim=-1) - log_std.sum() - 0.5 * a * math.log(2.0 * math.pi)
-        self._seen = _copied(self._seen)
+        self._seen = self._seen.copy()
         ends = np.concatenate(cut_critic) if cut_critic else np.zeros((0, env.critic_size))
         rollout = Rollout(
             observation,
@@ -163,7 +163,7 @@ class Collector:
             if found != expected:
                 raise ConfigError(f"the checkpoint's {name} observations are of shape {found}, expected {expected}")
         self._env.load_state_dict(state["env"])
-        self._seen = _copied(BatchObservation(state["policy"], state["critic"]))
+        self._seen = BatchObservation(state["policy"], state["critic"]).copy()
         for generator, saved in zip(self._noise, state["noise"], strict=True):
             generator.set_state(saved)
         self._taken = state["taken"]
@@ -172,8 +172,3 @@ class Collector:
         if not np.isfinite(values).all():
             bad = values[~np.isfinite(values)][0]
             raise TrainingError(f"the {what} of a robot is {bad} at step {self._taken}")
-
-
-def _copied(seen: BatchObservation) -> BatchObservation:
-    """What an environment may overwrite, kept."""
-    return BatchObservation(seen.policy.copy(), seen.critic.copy())
