@@ -291,7 +291,7 @@ def _table(curves: Sequence[Curves], options: LearnersOptions, references: Mappi
     table = Table(title=f"{options.task}, {options.seeds} seeds", title_style="bold")
     for heading in ("learner", "return at the end\nmean, 95 %", "best of the\nway, mean", "steps", "time\ns"):
         table.add_column(heading, justify="left" if heading == "learner" else "right", no_wrap=True)
-    table.add_column("published", no_wrap=True)
+    table.add_column("published", overflow="fold")
     for c in curves:
         band, known = c.band(), references.get(c.learner)
         published = (
@@ -301,7 +301,7 @@ def _table(curves: Sequence[Curves], options: LearnersOptions, references: Mappi
             c.learner,
             f"{band.mean[-1]:.1f} ± {band.high[-1] - band.mean[-1]:.1f}",
             f"{band.mean.max():.1f}",
-            f"{c.steps[-1] / 1000:g} k",
+            f"{c.steps[-1] / 1000:.3g} k",
             f"{c.seconds:.0f}",
             published,
         )

@@ -25,6 +25,8 @@ class ActorCriticConfig(ReplayConfig):
             between an observation and the one of the same transition's end (CAPS: Mysore et al., 2021,
             arXiv:2012.06644, equation 2). A penalty of quick actions in the reward has to get past the exploration,
             which is quick itself; this does not.
+        smoothness_from: environment steps of all robots after which it counts: a policy that may not be quick does not
+            learn to catch itself.
         actor_hidden, critic_hidden: widths of the hidden layers; the critics' are those of each.
         actor_layer_norm, critic_layer_norm: whether hidden layers are normalised before their activation.
         mirror: whether every transition is replaced by its mirror image half of the time, where the task has a mirror.
@@ -35,6 +37,7 @@ class ActorCriticConfig(ReplayConfig):
     critic_learning_rate: float = 3e-4
     mean_penalty: float = 0.0
     smoothness: float = 0.0
+    smoothness_from: int = 0
     actor_hidden: tuple[int, ...] = (256, 256)
     critic_hidden: tuple[int, ...] = (256, 256)
     actor_layer_norm: bool = False
@@ -44,7 +47,7 @@ class ActorCriticConfig(ReplayConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require_counts("policy_delay")
-        self.require_counts("mean_penalty", "smoothness", least=0)
+        self.require_counts("mean_penalty", "smoothness", "smoothness_from", least=0)
         self.require_positive("actor_learning_rate", "critic_learning_rate")
         self.require_network("actor_hidden", "critic_hidden")
 
@@ -58,17 +61,18 @@ class ActorCriticConfig(ReplayConfig):
             "critic_layer_norm": self.critic_layer_norm,
         }
 
-    def actor_penalty(self, mean: Tensor, later: Callable[[], Tensor]) -> Tensor | float:
+    def actor_penalty(self, mean: Tensor, later: Callable[[], Tensor], steps: int) -> Tensor | float:
         """What the actor's loss has beside the critic.
 
         Args:
             mean: of the policy before tanh [Shape (b, k)].
             later: that of the observations where the transitions end, asked for where it counts.
+            steps: environment steps of all robots so far.
         """
         penalty: Tensor | float = 0.0
         if self.mean_penalty > 0.0:
             penalty = self.mean_penalty * mean.square().sum(-1).mean()
-        if self.smoothness > 0.0:
+        if self.smoothness > 0.0 and steps >= self.smoothness_from:
             change = torch.tanh(later()) - torch.tanh(mean)
             penalty = penalty + self.smoothness * change.square().sum(-1).mean()
         return penalty

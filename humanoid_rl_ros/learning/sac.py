@@ -153,7 +153,7 @@ class SAC(ReplayLearner):
         action, log_pi = sample_squashed(mean, log_std, self._generator)
         # L = E[α log π(a|s) − min_i Q_i(s, a)],  a ~ π through its noise  (equation 7)
         loss = (temperature * log_pi - self._critic(batch.critic, action).amin(0)).mean()
-        loss = loss + self._config.actor_penalty(mean, lambda: self._policy(batch.next_observation)[0])
+        loss = loss + self._config.actor_penalty(mean, lambda: self._policy(batch.next_observation)[0], self._steps)
         self._actor_descent.step(loss, self._steps)
         entropy = -log_pi.detach().mean()
         shown["loss/policy"].append(loss.item())

@@ -147,6 +147,6 @@ class TD3(ReplayLearner):
         before_tanh = self._actor(batch.observation)
         # L = −E[Q_1(s, π(s))]: the deterministic policy gradient (Silver et al., 2014)
         loss = -self._critic(batch.critic, torch.tanh(before_tanh))[0].mean()
-        loss = loss + self._config.actor_penalty(before_tanh, lambda: self._actor(batch.next_observation))
+        loss = loss + self._config.actor_penalty(before_tanh, lambda: self._actor(batch.next_observation), self._steps)
         self._actor_descent.step(loss, self._steps)
         shown["loss/policy"].append(loss.item())

@@ -14,9 +14,9 @@ NOW = [[0.5, -1.0], [0.0, 2.0]]
 LATER = [[0.5, 1.0], [0.25, 2.0]]
 
 
-def penalty(**weights: float) -> float:
+def penalty(steps: int = 0, **weights: float) -> float:
     config = ActorCriticConfig(**weights)  # type: ignore[arg-type]
-    return float(config.actor_penalty(torch.tensor(NOW), lambda: torch.tensor(LATER)))
+    return float(config.actor_penalty(torch.tensor(NOW), lambda: torch.tensor(LATER), steps))
 
 
 def test_large_means_and_quick_changes_cost() -> None:
@@ -25,6 +25,8 @@ def test_large_means_and_quick_changes_cost() -> None:
     assert penalty() == 0.0
     assert penalty(mean_penalty=0.1) == pytest.approx(0.1 * squares)
     assert penalty(smoothness=0.3) == pytest.approx(0.3 * changes)
+    assert penalty(99, smoothness=0.3, smoothness_from=100) == 0.0
+    assert penalty(100, smoothness=0.3, smoothness_from=100) == pytest.approx(0.3 * changes)
     assert penalty(mean_penalty=0.1, smoothness=0.3) == pytest.approx(0.1 * squares + 0.3 * changes)
 
 
@@ -36,5 +38,5 @@ def test_what_comes_later_is_asked_for_only_where_it_counts() -> None:
         return torch.tensor(LATER)
 
     for weight in (0.0, 0.3):
-        ActorCriticConfig(smoothness=weight).actor_penalty(torch.tensor(NOW), later)
+        ActorCriticConfig(smoothness=weight).actor_penalty(torch.tensor(NOW), later, 0)
     assert asked == [True]
