@@ -41,7 +41,7 @@ def shown_range(bands: Sequence[Band]) -> tuple[float, float]:
     return lows[0], highest
 
 
-def draw_bands(bands: Sequence[Band], title: str, levels: Sequence[tuple[str, float]], path: Path) -> None:
+def draw_bands(bands: Sequence[Band], title: str, levels: Sequence[tuple[str, float]], path: Path, what: str) -> None:
     """Draw curves over environment steps, and dashed lines at what is known, as a PNG.
 
     Args:
@@ -49,6 +49,7 @@ def draw_bands(bands: Sequence[Band], title: str, levels: Sequence[tuple[str, fl
         title: over the picture.
         levels: text and height of each line.
         path: the file.
+        what: is drawn, for the axis.
 
     Raises:
         HumanoidError: the file cannot be written.
@@ -73,7 +74,7 @@ def draw_bands(bands: Sequence[Band], title: str, levels: Sequence[tuple[str, fl
     axes.set_ylim(min(heights) - margin, max(heights) + margin)  # a wide band would press the curves together
     axes.set_title(title)
     axes.set_xlabel("environment steps [thousand]")
-    axes.set_ylabel("return of an evaluation")
+    axes.set_ylabel(what)
     axes.grid(alpha=0.3)
     axes.legend(loc="best", fontsize=8)
     try:

@@ -70,14 +70,16 @@ class Curves:
     Attributes:
         learner: its name.
         steps: of the evaluations that every seed has [Shape (k,)].
-        returns: mean return of an evaluation [Shape (seeds, k)].
+        returns: mean return of an evaluation, or its score [Shape (seeds, k)].
         seconds: that a run took, a mean [s].
+        measure: which of the two, ``return`` or ``score``.
     """
 
     learner: str
     steps: FloatArray
     returns: FloatArray
     seconds: float
+    measure: str
 
     def band(self) -> Band:
         """Mean over the seeds, with the interval that holds the true one with 95 % (Student, 1908)."""
@@ -128,7 +130,8 @@ def run_learners(options: LearnersOptions, console: Console) -> list[Curves]:
     references = reference_returns(options)
     picture = options.out / "learners.png"
     title = f"{options.task}: {options.seeds} seeds each, mean and its 95 % confidence"
-    draw_bands([c.band() for c in curves], title, [(r.text, r.value) for r in references.values()], picture)
+    levels = [(r.text, r.value) for r in references.values()]
+    draw_bands([c.band() for c in curves], title, levels, picture, f"{curves[0].measure} of an evaluation")
     console.print(_table(curves, options, references))
     console.print(f"curves: {picture}", markup=False, soft_wrap=True)
     if options.json_file is not None:
@@ -267,13 +270,14 @@ def _arguments(options: LearnersOptions) -> dict[str, Any]:
 
 def _curves(learner: str, options: LearnersOptions) -> Curves:
     """What the metrics of the learner's runs say."""
-    rows, steps, seconds = [], [], []
+    rows, steps, seconds, measure = [], [], [], ""
     for seed in range(options.seeds):
         file = RunFolder(_folder(options, learner, seed)).metrics
         metrics = read_metrics(file)
         name = next((name for name in MEASURES if name in metrics), None)
         if name is None:
             raise HumanoidError(f"{file}: no evaluation is in there; ask for one more often by --every")
+        measure = name.rpartition("/")[2]
         there = np.isfinite(metrics[name])
         rows.append(metrics[name][there])
         steps.append(metrics["steps"][there])
@@ -284,12 +288,19 @@ def _curves(learner: str, options: LearnersOptions) -> Curves:
         np.mean([row[:count] for row in steps], axis=0),
         np.array([row[:count] for row in rows]),
         float(np.mean(seconds)),
+        measure,
     )
 
 
 def _table(curves: Sequence[Curves], options: LearnersOptions, references: Mapping[str, Reference]) -> Table:
     table = Table(title=f"{options.task}, {options.seeds} seeds", title_style="bold")
-    for heading in ("learner", "return at the end\nmean, 95 %", "best of the\nway, mean", "steps", "time\ns"):
+    for heading in (
+        "learner",
+        f"{curves[0].measure} at the end\nmean, 95 %",
+        "best of the\nway, mean",
+        "steps",
+        "time\ns",
+    ):
         table.add_column(heading, justify="left" if heading == "learner" else "right", no_wrap=True)
     table.add_column("published", overflow="fold")
     for c in curves:
@@ -318,6 +329,7 @@ def _result(
         "seeds": options.seeds,
         "steps": options.steps,
         "every": every,
+        "measure": curves[0].measure,
         "settings": list(options.settings),
         "learners": {
             c.learner: {
