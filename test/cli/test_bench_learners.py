@@ -29,10 +29,10 @@ def options(task: str, folder: Path = Path("unused"), **more: Any) -> LearnersOp
 def test_a_band_is_students_interval_of_the_mean() -> None:
     steps = np.array([10.0])
     # 1, 2, 3: mean 2, std 1; t at 97.5 % with 2 degrees of freedom is 4.303.
-    band = Curves("ppo", steps, np.array([[1.0], [2.0], [3.0]]), 0.0).band()
+    band = Curves("ppo", steps, np.array([[1.0], [2.0], [3.0]]), 0.0, "return").band()
     assert band.mean == pytest.approx([2.0])
     assert [band.low[0], band.high[0]] == pytest.approx([2.0 - 4.303 / 3**0.5, 2.0 + 4.303 / 3**0.5])
-    alone = Curves("ppo", steps, np.array([[1.0]]), 0.0).band()
+    alone = Curves("ppo", steps, np.array([[1.0]]), 0.0, "return").band()
     assert (alone.low[0], alone.high[0]) == (1.0, 1.0)
 
 
@@ -43,7 +43,7 @@ def test_a_band_is_students_interval_of_the_mean() -> None:
 )
 def test_one_curve_far_below_does_not_press_the_others_together(lows: list[float], shown: float) -> None:
     steps = np.array([1.0, 2.0])
-    bands = [Curves("ppo", steps, np.array([[low, -13.0]]), 0.0).band() for low in lows]
+    bands = [Curves("ppo", steps, np.array([[low, -13.0]]), 0.0, "return").band() for low in lows]
     assert shown_range(bands) == (shown, -13.0)
 
 
