@@ -47,8 +47,15 @@ def train(learner: DQN, steps: int) -> dict[str, float]:
     return shown
 
 
-@pytest.mark.parametrize("prioritised", [False, True], ids=["even", "prioritised"])
-@pytest.mark.parametrize("n_steps", [1, 3])
+@pytest.mark.parametrize(
+    ("n_steps", "prioritised"),
+    [
+        pytest.param(1, False, id="1-even"),
+        pytest.param(1, True, id="1-prioritised", marks=pytest.mark.slow),
+        pytest.param(3, False, id="3-even", marks=pytest.mark.slow),
+        pytest.param(3, True, id="3-prioritised", marks=pytest.mark.slow),
+    ],
+)
 def test_it_finds_the_values_of_a_maze(prioritised: bool, n_steps: int) -> None:
     """With several steps in a return they are those of the policy that acted, unless it acts as well as can be."""
     config = dataclasses.replace(SMALL, prioritised=prioritised, n_steps=n_steps)

@@ -92,6 +92,7 @@ def corridor() -> dict[int, Any]:
     return {s: {0: move(s, 1 if s == 1 else -1), 1: move(s, -1 if s == 1 else 1)} for s in range(3)}
 
 
+@pytest.mark.slow
 def test_in_a_corridor_where_all_looks_the_same_it_finds_the_best_odds() -> None:
     """Example 13.1: right with 59 %, √2 − 1 to the left, worth −11.6; an ε-greedy choice does far worse."""
     config = ReinforceConfig(

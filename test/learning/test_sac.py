@@ -218,6 +218,7 @@ def _spread(learner: SAC, env: _Toy) -> tuple[float, float]:
     return float(actions.mean()), float(actions.std())
 
 
+@pytest.mark.slow
 def test_the_policy_of_most_entropy_for_a_quadratic_reward() -> None:
     """π* ∝ exp(r/α): for r = −½ (a − 1)² a Gaussian of mean 1 and variance α, the bounds of ±10 being far away."""
     config = dataclasses.replace(
@@ -231,6 +232,7 @@ def test_the_policy_of_most_entropy_for_a_quadratic_reward() -> None:
     assert std == pytest.approx(math.sqrt(0.5), rel=0.1)
 
 
+@pytest.mark.slow
 def test_a_penalty_on_the_mean_holds_it_back() -> None:
     """a = 10 tanh u ≈ 10 u: the least of ½ (10 μ − 1)² + 50 μ² is at 10 μ = ½."""
     config = dataclasses.replace(
@@ -258,6 +260,7 @@ class _ToAndFro(_Toy):
         return -0.5 * np.square(action[:, 0] - np.where(self.age % 2, -1.0, 1.0))
 
 
+@pytest.mark.slow
 def test_smoothness_holds_back_what_goes_to_and_fro() -> None:
     """a = ±10 t by side: the least of ½ (10 t − 1)² + w (2 t)² is at 10 t = 1 / (1 + 0.08 w)."""
     config = dataclasses.replace(
@@ -566,6 +569,7 @@ class _Sided(_Toy):
         return BatchObservation(seen, seen)
 
 
+@pytest.mark.slow
 def test_what_is_learned_on_one_side_holds_on_the_other() -> None:
     config = dataclasses.replace(SMALL, temperature=0.02, tune_temperature=False)
     learner = SAC(_Sided(actions=2), config, 0)
