@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from humanoid_rl_ros.core.arrays import FloatArray
+from humanoid_rl_ros.core.arrays import FloatArray, IndexArray
 from humanoid_rl_ros.core.errors import ConfigError
 
 World = Mapping[int, Mapping[int, Sequence[tuple[float, int, float, bool]]]]
@@ -21,16 +21,25 @@ MOST_SWEEPS = 100_000
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A world as arrays.
+    """A world as arrays: k outcomes of S states times A actions. What terminates leads nowhere and is none.
 
     Attributes:
-        transition: probability that a state and action lead on to a state; what terminates leads nowhere
-            [Shape (S, A, S)].
+        pair: state and action that an outcome is one of, as s A + a [Shape (k,)].
+        after: the state it leads to [Shape (k,)].
+        probability: of it [Shape (k,)].
         reward: expected [Shape (S, A)].
     """
 
-    transition: FloatArray
+    pair: IndexArray
+    after: IndexArray
+    probability: FloatArray
     reward: FloatArray
+
+    def expected(self, values: FloatArray) -> FloatArray:
+        """Mean value of the state that each state and action lead to [Shape (S, A)], of all states' [Shape (S,)]."""
+        share = self.probability * values[self.after]
+        mean: FloatArray = np.bincount(self.pair, share, self.reward.size).reshape(self.reward.shape)
+        return mean
 
 
 def model_of(world: World) -> Model:
@@ -40,7 +49,8 @@ def model_of(world: World) -> Model:
         ConfigError: probabilities do not add up to 1, or states differ in their actions.
     """
     states, actions = len(world), len(world[0])
-    transition, reward = np.zeros((states, actions, states)), np.zeros((states, actions))
+    reward = np.zeros((states, actions))
+    onward: list[tuple[int, int, float]] = []
     for state in range(states):
         if len(world[state]) != actions:
             raise ConfigError(f"state {state} has {len(world[state])} actions, state 0 has {actions}")
@@ -50,10 +60,11 @@ def model_of(world: World) -> Model:
                 total += probability
                 reward[state, action] += probability * pay
                 if not terminated:
-                    transition[state, action, after] += probability
+                    onward.append((state * actions + action, after, probability))
             if abs(total - 1.0) > 1e-9:
                 raise ConfigError(f"the probabilities of action {action} in state {state} add up to {total:g}, not 1")
-    return Model(transition, reward)
+    pair, after_all, chance = np.array(onward, dtype=np.float64).reshape(-1, 3).T
+    return Model(pair.astype(np.intp), after_all.astype(np.intp), chance, reward)
 
 
 def optimal_values(model: Model, discount: float, *, tolerance: float = 1e-12) -> FloatArray:
@@ -109,21 +120,22 @@ def policy_values(model: Model, policy: FloatArray, discount: float) -> FloatArr
     Raises:
         ConfigError: with γ = 1 the policy may never end, and has no values.
     """
-    onward = np.einsum("sa,sat->st", policy, model.transition)
+    states, actions = model.reward.shape
+    state, action = np.divmod(model.pair, actions)
+    onward = np.zeros((states, states))
+    np.add.at(onward, (state, model.after), policy[state, action] * model.probability)
     try:
-        state_values = np.linalg.solve(
-            np.eye(len(onward)) - discount * onward, np.einsum("sa,sa->s", policy, model.reward)
-        )
+        state_values = np.linalg.solve(np.eye(states) - discount * onward, np.einsum("sa,sa->s", policy, model.reward))
     except np.linalg.LinAlgError:
         raise ConfigError("the policy may go on for ever, so it has no values at a discount of 1") from None
-    values: FloatArray = model.reward + discount * model.transition @ state_values
+    values: FloatArray = model.reward + discount * model.expected(state_values)
     return values
 
 
 def _fixed_point(model: Model, discount: float, value: Any, tolerance: float) -> FloatArray:
     q: FloatArray = np.zeros_like(model.reward)
     for _ in range(MOST_SWEEPS):
-        after: FloatArray = model.reward + discount * model.transition @ value(q)
+        after: FloatArray = model.reward + discount * model.expected(value(q))
         change = float(np.abs(after - q).max())
         q = after
         if change <= tolerance:
