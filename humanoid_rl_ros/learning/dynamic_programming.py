@@ -38,8 +38,7 @@ class Model:
     def expected(self, values: FloatArray) -> FloatArray:
         """Mean value of the state that each state and action lead to [Shape (S, A)], of all states' [Shape (S,)]."""
         share = self.probability * values[self.after]
-        mean: FloatArray = np.bincount(self.pair, share, self.reward.size).reshape(self.reward.shape)
-        return mean
+        return np.asarray(np.bincount(self.pair, share, self.reward.size), dtype=np.float64).reshape(self.reward.shape)
 
 
 def model_of(world: World) -> Model:
