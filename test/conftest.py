@@ -121,6 +121,17 @@ def write_bundle(tmp_path: Path) -> WriteYaml:
 
 
 @pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch computes in one thread: what is small is done sooner so."""
+    import torch  # without which the tests that ask for it are skipped
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
 def graph(tmp_path: Path) -> Iterator[Any]:
     """A `ros_graph.Graph` on a domain that nobody else uses."""
     from ros_graph import open_graph  # needs rclpy, without which the tests that ask for it are skipped

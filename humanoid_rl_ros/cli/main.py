@@ -34,6 +34,10 @@ app.add_typer(map_app, name="map")
 app.command("navigate")(navigate)
 
 
+Terrain = Annotated[float, typer.Option(min=0.0, max=0.5, help="Height of hills to walk over (m).")]
+Payload = Annotated[float, typer.Option(min=0.0, max=2.0, help="Load, as a share of the robot's mass.")]
+
+
 class Mode(str, Enum):
     """How simulated time passes."""
 
@@ -84,8 +88,8 @@ def demo(
         str | None,
         typer.Option(help="Bundle that gets the robot up; by default the one shipped for it, none for none."),
     ] = None,
-    terrain: Annotated[float, typer.Option(min=0.0, max=0.5, help="Height of hills to walk over (m).")] = 0.0,
-    payload: Annotated[float, typer.Option(min=0.0, max=2.0, help="Load, as a share of the robot's mass.")] = 0.0,
+    terrain: Terrain = 0.0,
+    payload: Payload = 0.0,
     weak_joint: Annotated[
         str, typer.Option(metavar="'JOINT SHARE'", help="Joint that gives a share of its effort alone.")
     ] = "",
@@ -238,8 +242,8 @@ def evaluate_command(
         1.0,
         1.0,
     ),
-    terrain: Annotated[float, typer.Option(min=0.0, max=0.5, help="Height of hills to walk over (m).")] = 0.0,
-    payload: Annotated[float, typer.Option(min=0.0, max=2.0, help="Load, as a share of the robot's mass.")] = 0.0,
+    terrain: Terrain = 0.0,
+    payload: Payload = 0.0,
     weak: Annotated[float, typer.Option(min=0.0, max=1.0, help="Share of its effort that one joint gives.")] = 1.0,
     weak_joint: Annotated[
         list[str] | None,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -32,7 +31,7 @@ from humanoid_rl_ros.envs.randomisation import EpisodeDraws
 from humanoid_rl_ros.envs.rewards import RewardSum, is_up
 from humanoid_rl_ros.envs.start_poses import down_states, put_at_start
 from humanoid_rl_ros.envs.step import TaskStep
-from humanoid_rl_ros.envs.task_contract import observation_spec, task_contract
+from humanoid_rl_ros.envs.task_contract import matching_joints, observation_spec, task_contract
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.truth import Truth
 from humanoid_rl_ros.policies.bundle import PolicyBundle
@@ -345,16 +344,11 @@ class HumanoidBatch:
 
     def _weakenable(self) -> IndexArray:
         """The joints of which one may be weak."""
-        patterns, names = self.task.randomisation.weak_joints, self.robot.joint_names
+        patterns = self.task.randomisation.weak_joints
         if not patterns:
             return self._driven
-        for pattern in patterns:
-            if not fnmatch.filter(names, pattern):
-                raise ConfigError(
-                    f"{self.task.source}: randomisation: no joint of robot '{self.robot.name}' matches 'weak_joints' "
-                    f"pattern '{pattern}'; its joints: {', '.join(names)}"
-                )
-        return np.array([i for i, name in enumerate(names) if any(fnmatch.fnmatchcase(name, p) for p in patterns)])
+        weak = matching_joints(self.robot, patterns, f"{self.task.source}: randomisation", "'weak_joints' pattern")
+        return np.array([self.robot.joint_names.index(name) for name in weak])
 
     def _identity(self) -> str:
         return f"{self._n} x {self.robot.name} at {self.task.name} with {self.robot.n_joints} joints"

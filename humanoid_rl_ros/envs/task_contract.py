@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def task_contract(task: TaskSpec, robot: RobotSpec) -> PolicyBundle:
     Raises:
         ConfigError: no joint is driven, or a driven joint has no gains.
     """
-    driven = driven_joints(task.control, robot, task.source)
+    driven = matching_joints(robot, task.control.driven, f"{task.source}: control", "the driven pattern")
     joints = {name: _driven(task.control, robot, name) for name in driven}
     held = {
         joint.name: HeldJoint(joint.default_position, joint.kp, joint.kd, joint.effort_limit)
@@ -73,21 +74,25 @@ def task_contract(task: TaskSpec, robot: RobotSpec) -> PolicyBundle:
     )
 
 
-def driven_joints(control: ControlSpec, robot: RobotSpec, where: str) -> tuple[str, ...]:
+def matching_joints(robot: RobotSpec, patterns: Sequence[str], where: str, what: str) -> tuple[str, ...]:
     """The joints that match a pattern, in the robot's order.
+
+    Args:
+        robot: whose joints.
+        patterns: of their names.
+        where: the patterns stand, for the message.
+        what: they are, for the message.
 
     Raises:
         ConfigError: a pattern matches none.
     """
-    for pattern in control.driven:
+    for pattern in patterns:
         if not any(fnmatch.fnmatchcase(name, pattern) for name in robot.joint_names):
             raise ConfigError(
-                f"{where}: control: no joint of robot '{robot.name}' matches the driven pattern '{pattern}'; "
+                f"{where}: no joint of robot '{robot.name}' matches {what} '{pattern}'; "
                 f"its joints: {', '.join(robot.joint_names)}"
             )
-    return tuple(
-        name for name in robot.joint_names if any(fnmatch.fnmatchcase(name, pattern) for pattern in control.driven)
-    )
+    return tuple(name for name in robot.joint_names if any(fnmatch.fnmatchcase(name, p) for p in patterns))
 
 
 def observation_spec(

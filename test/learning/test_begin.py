@@ -19,17 +19,10 @@ from humanoid_rl_ros.envs.tasks import make_batch
 from humanoid_rl_ros.learning.ppo import PPO, PPOConfig
 from humanoid_rl_ros.resources import find_policy
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 Refuses = Callable[..., AbstractContextManager[None]]
 SETTINGS: dict[str, Any] = {"activation": "silu", "minibatches": 1, "steps_per_iteration": 4, "epochs": 1}
 PLAIN = {"randomisation": None, "terrain": None, "curriculum": None}
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from humanoid_rl_ros.envs.batch_env import BatchStep
 from humanoid_rl_ros.learning.checkpoint import load_checkpoint, save_checkpoint
 from humanoid_rl_ros.learning.ppo import PPO, PPOConfig
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 Refuses = Callable[..., AbstractContextManager[None]]
 Make = Callable[..., PPO]
 SMALL = PPOConfig(
@@ -30,14 +31,6 @@ SMALL = PPOConfig(
     initial_std=0.5,
     entropy_coefficient=0.0,
 )
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ SMALL = SACConfig(
     target_rate=0.2,
     normalise_observations=False,
 )
+QUICK = dataclasses.replace(SMALL, tune_temperature=False, actor_learning_rate=3e-3, critic_learning_rate=3e-3)
+"""For what is told by where the policy comes to rest."""
 
 
 class _Toy:
@@ -221,11 +223,8 @@ def _spread(learner: SAC, env: _Toy) -> tuple[float, float]:
 @pytest.mark.slow
 def test_the_policy_of_most_entropy_for_a_quadratic_reward() -> None:
     """π* ∝ exp(r/α): for r = −½ (a − 1)² a Gaussian of mean 1 and variance α, the bounds of ±10 being far away."""
-    config = dataclasses.replace(
-        SMALL, temperature=0.5, tune_temperature=False, actor_learning_rate=3e-3, critic_learning_rate=3e-3
-    )
     env = _Target(bound=10.0)
-    learner = SAC(env, config, 0)
+    learner = SAC(env, dataclasses.replace(QUICK, temperature=0.5), 0)
     _train(learner, 2800)
     mean, std = _spread(learner, env)
     assert mean == pytest.approx(1.0, abs=0.1)
@@ -235,16 +234,8 @@ def test_the_policy_of_most_entropy_for_a_quadratic_reward() -> None:
 @pytest.mark.slow
 def test_a_penalty_on_the_mean_holds_it_back() -> None:
     """a = 10 tanh u ≈ 10 u: the least of ½ (10 μ − 1)² + 50 μ² is at 10 μ = ½."""
-    config = dataclasses.replace(
-        SMALL,
-        mean_penalty=50.0,
-        temperature=0.5,
-        tune_temperature=False,
-        actor_learning_rate=3e-3,
-        critic_learning_rate=3e-3,
-    )
     env = _Target(bound=10.0)
-    learner = SAC(env, config, 0)
+    learner = SAC(env, dataclasses.replace(QUICK, temperature=0.5, mean_penalty=50.0), 0)
     _train(learner, 2800)
     assert _spread(learner, env)[0] == pytest.approx(0.5, abs=0.08)
 
@@ -263,16 +254,9 @@ class _ToAndFro(_Toy):
 @pytest.mark.slow
 def test_smoothness_holds_back_what_goes_to_and_fro() -> None:
     """a = ±10 t by side: the least of ½ (10 t − 1)² + w (2 t)² is at 10 t = 1 / (1 + 0.08 w)."""
-    config = dataclasses.replace(
-        SMALL,
-        discount=0.5,
-        temperature=0.05,
-        tune_temperature=False,
-        actor_learning_rate=3e-3,
-        critic_learning_rate=3e-3,
-    )
     for weight, expected in ((0.0, 1.0), (12.5, 0.5)):
-        learner = SAC(_ToAndFro(50, falls=False, bound=10.0), dataclasses.replace(config, smoothness=weight), 0)
+        config = dataclasses.replace(QUICK, discount=0.5, temperature=0.05, smoothness=weight)
+        learner = SAC(_ToAndFro(50, falls=False, bound=10.0), config, 0)
         _train(learner, 2800)
         with torch.no_grad():
             there, back = learner.actor()(torch.eye(2))[:, 0].tolist()
