@@ -4,6 +4,7 @@
     ros2 launch humanoid_rl_ros simulation.launch.py robot:=... policy:=... command:='0.5 0 0'
     ros2 launch humanoid_rl_ros simulation.launch.py teleop:=joystick
     ros2 launch humanoid_rl_ros simulation.launch.py navigation:=rooms start:='0.6 0.6 0.8'
+    ros2 launch humanoid_rl_ros simulation.launch.py policy:=walk_adaptive command:='0.5 0 0' terrain:=0.08
 
 The launch ends when the simulation or the monitor dies. When the policy dies, the monitor damps the robot.
 """
@@ -16,6 +17,7 @@ from humanoid_rl_ros.nodes.launch_arguments import (
     SIMULATION_ARGUMENTS,
     entry_blend,
     get_up,
+    hardship,
     place,
     pushes,
     velocity_command,
@@ -49,6 +51,7 @@ def start(context: LaunchContext) -> list:
         floor=given["map"],
         start=place(given["start"], "start"),
         navigation=given["navigation"],
+        hardship=hardship(given["terrain"], given["payload"], given["weak_joint"]),
     )
     shared = {"namespace": given["namespace"], "remappings": graph.remappings}
     return [

@@ -51,6 +51,7 @@ class AdaptationOptions:
         repeats: robots of each command and seed.
         seconds: length [s].
         seeds: rounds, each with hills, loads, joints and noise of its own.
+        seed: of the first round.
         only: parts of the conditions' names; empty for all.
         threads: of the physics.
     """
@@ -61,6 +62,7 @@ class AdaptationOptions:
     repeats: int = 8
     seconds: float = 15.0
     seeds: int = 2
+    seed: int = 0
     only: Sequence[str] = ()
     threads: int | None = None
 
@@ -131,7 +133,7 @@ def run_adaptation(options: AdaptationOptions, *, json_file: Path | None, consol
             first: Outcome | None = None
             for walker in walkers:
                 found: list[Outcome] = []
-                for seed in range(options.seeds):
+                for seed in range(options.seed, options.seed + options.seeds):
                     spec = replace(_spec(options, seed), **changes)
                     scores = evaluate_robots(
                         robot, options.task, walker.act, spec, contract=walker.contract, threads=options.threads

@@ -75,6 +75,7 @@ def bench_adaptation(
     repeats: Annotated[int, typer.Option(min=1, help="Robots of each of four commands, in each round.")] = 8,
     seconds: Annotated[float, typer.Option(min=3.0, help="Simulated time (s).")] = 15.0,
     seeds: Annotated[int, typer.Option(min=1, help="Rounds, each with a chance of its own.")] = 2,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first round.")] = 0,
     only: Annotated[list[str] | None, typer.Option(help="Part of a condition's name; may be repeated.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the physics; one per core by default.")] = None,
     json_file: JsonFile = None,
@@ -84,7 +85,7 @@ def bench_adaptation(
         from humanoid_rl_ros.cli.bench_adaptation import AdaptationOptions, run_adaptation
 
     names = tuple(policies or ("walk_adaptive", "walk"))
-    options = AdaptationOptions(names, robot, task, repeats, seconds, seeds, tuple(only or ()), threads)
+    options = AdaptationOptions(names, robot, task, repeats, seconds, seeds, seed, tuple(only or ()), threads)
     run_adaptation(options, json_file=json_file, console=console)
 
 

@@ -28,6 +28,7 @@ from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import VelocityCommand
 from humanoid_rl_ros.envs.hand_score import hand_result
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
+from humanoid_rl_ros.nodes.launch_arguments import weak_joint
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.resources import DEFAULT_ROBOT, default_policy, find_policy, find_robot, robot_of
 from humanoid_rl_ros.safety.status import PASSING_NAMES
@@ -78,16 +79,8 @@ def parse_hardship(terrain: float, payload: float, weak: str) -> dict[str, Any]:
     Raises:
         ConfigError: the text is not a name and a share.
     """
-    found: dict[str, Any] = {"terrain": terrain} if terrain > 0.0 else {}
-    if payload > 0.0:
-        found["payload"] = payload
-    if weak:
-        joint, _, share = weak.strip().partition(" ")
-        try:
-            found |= {"weak_joint": joint, "weak_share": float(share)}
-        except ValueError:
-            raise ConfigError(f"a weak joint is its name and a share, 'left_knee_joint 0.5', found '{weak}'") from None
-    return found
+    loads = {"terrain": terrain, "payload": payload}
+    return {name: value for name, value in loads.items() if value > 0.0} | weak_joint(weak)
 
 
 def parse_pushes(texts: Sequence[str]) -> tuple[float, ...]:

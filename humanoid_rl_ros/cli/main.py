@@ -139,7 +139,7 @@ def train(
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder of the run.")],
     task: Annotated[
         str | None,
-        typer.Option(help="Shipped task (walk, stand, get_up), task YAML, or gymnasium:ID; walk by default."),
+        typer.Option(help="Shipped task (walk, reach, formation, …), task YAML, or gymnasium:ID; walk by default."),
     ] = None,
     robot: Annotated[
         str | None, typer.Option(help="Shipped robot, robot YAML, or model file (MJCF, URDF); reference by default.")

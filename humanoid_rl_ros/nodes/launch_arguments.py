@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from humanoid_rl_ros.core.errors import ConfigError, MissingDependencyError
 from humanoid_rl_ros.nodes.choices import CMD_VEL_TYPES, COMMAND_TYPES, MODES, TELEOPERATIONS
@@ -87,6 +88,9 @@ SIMULATION_ARGUMENTS = (
         "",
     ),
     LaunchArgument("start", "Where the robot stands at reset, 'x y yaw' [m m rad]; empty: at the origin.", ""),
+    LaunchArgument("terrain", "Height of hills around the place where the robot starts [m].", "0"),
+    LaunchArgument("payload", "Load, as a share of the robot's mass.", "0"),
+    LaunchArgument("weak_joint", "Joint that gives a share of its effort alone, 'JOINT SHARE'; empty: none.", ""),
     *_SHARED,
 )
 TEAM_ARGUMENTS = (
@@ -326,6 +330,37 @@ def pushes(text: str) -> list[float]:
     if len(found) % 4 != 0:
         raise ConfigError(f"argument 'pushes' must be four numbers for each push, 'time x y z', found '{text}'")
     return found
+
+
+def hardship(terrain: str, payload: str, weak: str) -> dict[str, Any]:
+    """The arguments ``terrain``, ``payload`` and ``weak_joint``: the simulation's parameters that they change.
+
+    Raises:
+        ConfigError: the first two are no number from 0, or the last one no name and share.
+    """
+    found: dict[str, Any] = {}
+    for name, text in (("terrain", terrain), ("payload", payload)):
+        given = numbers(text, name)
+        if len(given) > 1 or any(value < 0.0 for value in given):
+            raise ConfigError(f"argument '{name}' must be one number from 0, found '{text}'")
+        if given and given[0] > 0.0:
+            found[name] = given[0]
+    return found | weak_joint(weak)
+
+
+def weak_joint(text: str) -> dict[str, Any]:
+    """``JOINT SHARE`` as parameters of the simulation; nothing for an empty text.
+
+    Raises:
+        ConfigError: it is not a name and a number.
+    """
+    if not text.strip():
+        return {}
+    joint, _, share = text.strip().partition(" ")
+    try:
+        return {"weak_joint": joint, "weak_share": float(share)}
+    except ValueError:
+        raise ConfigError(f"a weak joint is its name and a share, 'left_knee_joint 0.5', found '{text}'") from None
 
 
 def entry_blend(text: str) -> float | None:

@@ -6,10 +6,12 @@ import json
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 pytest.importorskip("mujoco")
@@ -73,9 +75,18 @@ def test_the_table_is_of_the_conditions_and_policies_that_were_asked_for(tmp_pat
     assert "stand" in done.output
 
 
-def test_what_is_not_there_is_refused(refuses: Refuses) -> None:
-    from rich.console import Console
+def test_rounds_begin_with_the_seed_that_is_given() -> None:
+    quiet = Console(quiet=True)
+    hard = AdaptationOptions(("stand",), repeats=1, seconds=3.0, seeds=1, only=("hills of 12",), threads=1)
+    one, other, both = (
+        run_adaptation(replace(hard, **seeds), json_file=None, console=quiet)[0].way
+        for seeds in ({"seed": 3}, {"seed": 4}, {"seed": 3, "seeds": 2})
+    )
+    assert one != other
+    assert both == pytest.approx(0.5 * (one + other))
 
+
+def test_what_is_not_there_is_refused(refuses: Refuses) -> None:
     quiet = Console(quiet=True)
     with refuses(ConfigError, "no condition has 'hils'", *list(CONDITIONS)[:3]):
         run_adaptation(AdaptationOptions(("walk",), only=("hils",)), json_file=None, console=quiet)

@@ -103,6 +103,11 @@ def test_a_navigator_is_started_where_a_navigation_bundle_is_given(refuses: Refu
         nodes("simulation", map="rooms", start="1")
 
 
+def test_hills_that_are_none_are_refused_before_anything_starts(refuses: Refuses) -> None:
+    with refuses(ConfigError, "'terrain' must be one number from 0, found '-1'"):
+        nodes("simulation", terrain="-1")
+
+
 def test_a_formation_is_a_further_node_for_each_robot() -> None:
     context = LaunchContext()
     context.launch_configurations.update({a.name: a.default for a in TEAM_ARGUMENTS if a.default is not None})
@@ -260,6 +265,18 @@ def test_simulation_becomes_active_and_ends_cleanly(tmp_path: Path) -> None:
         launch.process.send_signal(signal.SIGINT)
         assert launch.ended() == 0
         assert launch.output.count("process has finished cleanly") == 3
+
+
+def test_hills_load_and_a_weak_joint_are_in_the_world_that_is_launched(tmp_path: Path) -> None:
+    hard = ("terrain:=0.05", "payload:=0.2", "weak_joint:=left_knee_joint 0")
+    with Launch(tmp_path, "simulation", "mode:=lockstep", "command:=0.5 0 0", "get_up:=none", *hard) as launch:
+        launch.until(r"\[safety_monitor\]: ACTIVE")
+        launch.until(r"\[safety_monitor\]: FALLEN")  # nobody walks on one leg
+        launch.process.send_signal(signal.SIGINT)
+        assert launch.ended() == 0
+    with Launch(tmp_path, "simulation", "weak_joint:=left_nee_joint 0.5") as launch:
+        assert launch.ended(within=30.0) == 1
+        assert "did you mean 'left_knee_joint'?" in launch.output
 
 
 def test_the_others_of_a_team_go_on_when_one_loses_its_policy(tmp_path: Path) -> None:

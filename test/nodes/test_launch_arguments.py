@@ -11,6 +11,7 @@ from humanoid_rl_ros.nodes import launch_arguments
 from humanoid_rl_ros.nodes.launch_arguments import (
     entry_blend,
     get_up,
+    hardship,
     one_each,
     pushes,
     rate,
@@ -49,6 +50,22 @@ def test_what_gets_it_up_is_a_bundle_none_or_what_is_shipped() -> None:
     assert get_up(" ") is None
     assert get_up("none") == ""
     assert get_up(" my_bundle ") == "my_bundle"
+
+
+def test_hardships_are_parameters_of_the_simulation_where_there_are_any(refuses: Refuses) -> None:
+    assert hardship("0", "0", "") == hardship("", "", " ") == {}
+    assert hardship("0.08", "0.2", "left_knee_joint 0.5") == {
+        "terrain": 0.08,
+        "payload": 0.2,
+        "weak_joint": "left_knee_joint",
+        "weak_share": 0.5,
+    }
+    for *given, name in (("high", "0", "", "terrain"), ("0", "-0.1", "", "payload"), ("0.1 0.2", "", "", "terrain")):
+        with refuses(ConfigError, f"'{name}'", "found"):
+            hardship(*given)
+    for text in ("left_knee_joint", "left_knee_joint half", "0.5"):
+        with refuses(ConfigError, "'left_knee_joint 0.5'", f"found '{text}'"):
+            hardship("", "", text)
 
 
 def test_a_push_is_four_numbers(refuses: Refuses) -> None:
