@@ -11,7 +11,7 @@ from humanoid_rl_ros import __version__
 from humanoid_rl_ros.core.config import Section, read_yaml
 from humanoid_rl_ros.core.errors import ConfigError, did_you_mean
 from humanoid_rl_ros.envs.formation_spec import FORMATION_KEYS, formation_task, is_formation, team_task_names
-from humanoid_rl_ros.envs.gymnasium_task import ARGUMENT, gymnasium_id
+from humanoid_rl_ros.envs.gymnasium_task import ARGUMENT, crosses_floor, gymnasium_arguments, gymnasium_id
 from humanoid_rl_ros.envs.task_spec import TaskSpec
 from humanoid_rl_ros.envs.tasks import task_for, task_names
 from humanoid_rl_ros.learning.digest import digest_of
@@ -19,7 +19,7 @@ from humanoid_rl_ros.learning.exploration import EpsilonGreedy
 from humanoid_rl_ros.learning.learner_config import ENVIRONMENTS, LearnerSettings, parse_setting
 from humanoid_rl_ros.learning.learners import CONFIGS, VECTORS, require_actions
 from humanoid_rl_ros.learning.run_folder import RunRecord, require_equal
-from humanoid_rl_ros.resources import find_policy, find_robot, share_folder
+from humanoid_rl_ros.resources import find_map, find_policy, find_robot, share_folder
 
 TASK, ROBOT, SEED = "walk", "reference", 0
 ENVS = ("process", "ros")
@@ -154,7 +154,8 @@ def known_by(task_name: str, robot_name: str, overrides: Mapping[str, Any]) -> t
     if (id := gymnasium_id(task_name)) is not None:
         from humanoid_rl_ros.envs.gymnasium_registry import environment_facts  # a robot's training needs no Gymnasium
 
-        return task_name, digest_of(environment_facts(id)), ""
+        floor = (_floor(overrides),) if crosses_floor(task_name) else ()
+        return task_name, digest_of(environment_facts(id), *floor), ""
     robot = find_robot(robot_name)
     if is_formation(task_name):
         team = formation_task(task_name, overrides)
@@ -168,6 +169,14 @@ def known_by(task_name: str, robot_name: str, overrides: Mapping[str, Any]) -> t
     except OSError as error:
         raise ConfigError(f"model of robot '{robot.name}': {error.strerror}") from None
     return name, task_digest, digest_of(robot, model)
+
+
+def _floor(overrides: Mapping[str, Any]) -> str:
+    """What the map says of the floor that is to be crossed: a digest."""
+    from humanoid_rl_ros.envs.navigation_env import DEFAULT_MAP  # Gymnasium; a robot's training needs none
+
+    given = gymnasium_arguments(overrides).get("map", DEFAULT_MAP)
+    return find_map(str(given)).digest
 
 
 def _names(options: TrainOptions, known: RunRecord | None) -> tuple[str, str]:

@@ -21,8 +21,9 @@ from typer.testing import CliRunner
 
 from humanoid_rl_ros.cli.export import run_export
 from humanoid_rl_ros.cli.main import app
-from humanoid_rl_ros.core.errors import PolicyError
-from humanoid_rl_ros.navigation.bundle import load_navigation
+from humanoid_rl_ros.core.errors import ConfigError, PolicyError
+from humanoid_rl_ros.navigation.bundle import load_navigation, write_navigation
+from humanoid_rl_ros.navigation.floor_grid import floor_grid
 from humanoid_rl_ros.resources import find_navigation, navigation_names
 
 FLOOR = ("env.map=corner.yaml", "env.goal=[0.5,3.5]", "env.cell=1.0", "env.radius=0.0", "env.moves=4")
@@ -80,13 +81,29 @@ def test_other_learners_find_ways_from_everywhere(algorithm: str, steps: int, mo
 
 
 def test_a_checkpoint_becomes_a_bundle_and_a_floor_that_is_another_by_then_is_refused(refuses: Refuses) -> None:
-    """With one cell less the table has a row too many."""
+    """Neither exported nor learned on: a cell less, or as many that lie elsewhere."""
     learned("sarsa", 100)
     run_export(Path("run"), Path("again"), Console(quiet=True))
     assert load_navigation("again").load_policy().values.shape == (16, 4)
-    draw(("....#", *CORNER[1:]))
+    for rows in (("....#", *CORNER[1:]), tuple(row[::-1] for row in CORNER)):
+        draw(rows)
+        with refuses(ConfigError, "another task", "than there is now", "bring its files back"):
+            run_export(Path("run"), Path("more"), Console(quiet=True))
+        assert not Path("more").exists()
+        done = CliRunner().invoke(app, ["train", "sarsa", "--resume", "--steps", "200", "--out", "run"])
+        assert isinstance(done.exception, ConfigError)
+        assert "than there is now" in str(done.exception)
+    draw(CORNER)
+    run_export(Path("run"), Path("more"), Console(quiet=True))
+
+
+def test_a_network_of_another_floor_is_no_bundle(refuses: Refuses) -> None:
+    learned("sarsa", 100)
+    onnx = Path("run/policy/policy.onnx").read_bytes()
+    floor = floor_of(("....#", *CORNER[1:]))
+    grid = floor_grid(floor, (0.5, 3.5), cell=1.0, radius=0.0, moves=4)
     with refuses(PolicyError, "more/policy.onnx: does not fit 15 cells and 4 moves"):
-        run_export(Path("run"), Path("more"), Console(quiet=True))
+        write_navigation(Path("more"), onnx, name="other", grid=grid, map=floor, radius=0.0, origin="")
     assert not any(Path("more").iterdir())
 
 
