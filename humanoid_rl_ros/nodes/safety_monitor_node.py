@@ -128,16 +128,22 @@ class SafetyMonitorNode(ManagedNode):
     def _tick(self) -> None:
         now_ns = time.monotonic_ns()
         if now_ns - self._graph_checked_ns > GRAPH_PERIOD_NS:
-            self._graph_checked_ns = now_ns
-            # Counting does not follow remappings by itself.
-            counts = self.count_publishers(self._effort_topic), self.count_publishers(self._command_topic)
-            self._take(Entry.PUBLISHERS, PUBLISHER_COUNTS.pack(*counts), now_ns)
+            self._count(now_ns)
         self._take(Entry.TICK, now_ns=now_ns)  # what counting took is not time that the timer was late by
+
+    def _count(self, now_ns: int) -> None:
+        """Look who else publishes what only one may."""
+        self._graph_checked_ns = now_ns
+        # Counting does not follow remappings by itself.
+        counts = self.count_publishers(self._effort_topic), self.count_publishers(self._command_topic)
+        self._take(Entry.PUBLISHERS, PUBLISHER_COUNTS.pack(*counts), now_ns)
 
     def _keep_record(self, why: str, status: SafetyStatus, events: Sequence[Event]) -> None:
         self._records.write(why, self._robot.name, status, events)
 
     def _arm(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        if request.data:
+            self._count(time.monotonic_ns())  # who came since the last time keeps it from being armed
         return self._serve(Entry.ARM if request.data else Entry.DISARM, request, response)
 
     def _serve(self, entry: Entry, request: Any, response: Any) -> Any:

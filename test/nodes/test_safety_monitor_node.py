@@ -422,6 +422,20 @@ def test_who_is_there_before_it_is_armed_keeps_it_from_being_armed(rig: Callable
     )
 
 
+def test_who_came_a_moment_ago_is_counted_before_it_is_armed(
+    rig: Callable[..., Rig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    it = rig()
+    it.until_state("READY", it.alive)
+    monkeypatch.setattr(
+        "humanoid_rl_ros.nodes.safety_monitor_node.GRAPH_PERIOD_NS", 10**18
+    )  # the next look would come too late
+    it.graph.speak(topics.JOINT_COMMAND, kind=JointState)
+    it.graph.until(lambda: it.node.count_publishers(topics.JOINT_COMMAND.name) == 2, "two publishers", pump=it.alive)
+    assert it.robot.state == "READY"
+    assert "2 publishers on" in it.robot.arm().message
+
+
 def test_a_second_publisher_on_a_remapped_topic_is_seen_too(tmp_path: Path, graph: Graph) -> None:
     arguments = ["--ros-args", "-r", "policy/joint_effort:=efforts"]
     node = graph.active(SafetyMonitorNode, arguments=arguments, robot=str(write_robot(tmp_path)))
