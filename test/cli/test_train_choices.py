@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 from humanoid_rl_ros.cli.main import app
 from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.core.errors import ConfigError
+from humanoid_rl_ros.envs.formation_spec import formation_task, is_formation
 from humanoid_rl_ros.learning.checkpoint import load_checkpoint
 from humanoid_rl_ros.learning.learners import CHOICES, LEARNERS, VECTORS
 
@@ -122,8 +123,9 @@ def test_what_cannot_be_done_is_refused_in_one_line(
 
 @pytest.mark.parametrize(("learner", "kind"), LEARNERS.items(), ids=list(LEARNERS))
 def test_every_learner_has_settings_for_what_it_can_learn(learner: str, kind: Any) -> None:
-    tasks = {VECTORS: ("walk", PENDULUM), CHOICES: ("navigate", LAKE)}
+    tasks = {VECTORS: ("walk", "formation", "carry", PENDULUM), CHOICES: ("navigate", LAKE)}
     for task in (task for actions in kind.actions for task in tasks[actions]):
         record, config = resolve(TrainOptions(learner, 1, Path(), task), None, 1)
-        assert record.environments >= 1
+        team = formation_task(task, {}).robots if is_formation(task) else 1
+        assert record.environments % team == 0 < record.environments
         assert isinstance(config, kind.config)
