@@ -28,7 +28,6 @@ from humanoid_rl_ros.core.robot import RobotSpec
 from humanoid_rl_ros.core.state import VelocityCommand
 from humanoid_rl_ros.envs.hand_score import hand_result
 from humanoid_rl_ros.nodes.graph import GraphParameters, graph_parameters
-from humanoid_rl_ros.nodes.launch_arguments import weak_joint
 from humanoid_rl_ros.policies.bundle import PolicyBundle
 from humanoid_rl_ros.resources import DEFAULT_ROBOT, default_policy, find_policy, find_robot, robot_of
 from humanoid_rl_ros.safety.status import PASSING_NAMES
@@ -71,16 +70,6 @@ class DemoOptions:
     pushes: tuple[float, ...] = ()
     get_up: str | None = None
     hardship: Mapping[str, Any] = field(default_factory=dict)
-
-
-def parse_hardship(terrain: float, payload: float, weak: str) -> dict[str, Any]:
-    """Hills [m], load and ``JOINT SHARE`` as parameters of the simulation; 0 and empty for none.
-
-    Raises:
-        ConfigError: the text is not a name and a share.
-    """
-    loads = {"terrain": terrain, "payload": payload}
-    return {name: value for name, value in loads.items() if value > 0.0} | weak_joint(weak)
 
 
 def parse_pushes(texts: Sequence[str]) -> tuple[float, ...]:

@@ -7,8 +7,9 @@ from pathlib import Path
 from rich.console import Console
 
 from humanoid_rl_ros.cli.checkpoint_policy import checkpoint_policy
-from humanoid_rl_ros.cli.navigation_export import export_navigation, is_navigation_run, leads
+from humanoid_rl_ros.cli.navigation_export import export_navigation, leads
 from humanoid_rl_ros.cli.train import trained_by
+from humanoid_rl_ros.envs.gymnasium_task import crosses_floor
 from humanoid_rl_ros.learning.export import export_policy
 from humanoid_rl_ros.learning.export_team import export_team
 
@@ -26,7 +27,7 @@ def run_export(source: Path, output: Path, console: Console) -> None:
             robot, or the bundle cannot be written or differs.
     """
     found = checkpoint_policy(source)
-    if is_navigation_run(found.record):
+    if crosses_floor(found.record.task):
         floor = export_navigation(found.actor, found.record, found.steps, output)
         console.print(f"{found.path}: {found.steps} steps; {leads(floor)}", markup=False, soft_wrap=True)
         console.print(f"wrote {output}; ONNX gives the values of torch", markup=False, soft_wrap=True)

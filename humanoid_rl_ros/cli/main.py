@@ -107,8 +107,9 @@ def demo(
     ] = None,
 ) -> None:
     """Start simulation, policy and safety monitor as three ROS 2 nodes and watch them; exit 0 if the robot stood."""
-    from humanoid_rl_ros.cli.demo import DemoOptions, parse_hardship, parse_pushes, run_demo
+    from humanoid_rl_ros.cli.demo import DemoOptions, parse_pushes, run_demo
     from humanoid_rl_ros.cli.team_demo import parse_kills, run_team_demo, team_names
+    from humanoid_rl_ros.nodes.launch_arguments import borne
 
     options = DemoOptions(
         robot,
@@ -122,7 +123,7 @@ def demo(
         safety,
         parse_pushes(push or []),
         "" if get_up == "none" else get_up,
-        parse_hardship(terrain, payload, weak_joint),
+        borne(terrain, payload, weak_joint),
     )
     names = team_names(robots, team)
     kills = parse_kills(kill or [], names)

@@ -7,16 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from humanoid_rl_ros.envs.gymnasium_task import crosses_floor, gymnasium_arguments
+from humanoid_rl_ros.envs.gymnasium_task import gymnasium_arguments
 from humanoid_rl_ros.learning.export import export_network
 from humanoid_rl_ros.learning.networks import ActorNetwork
 from humanoid_rl_ros.learning.run_folder import RunRecord
 from humanoid_rl_ros.navigation.bundle import NavigationBundle, write_navigation
-
-
-def is_navigation_run(record: RunRecord) -> bool:
-    """Whether a run learned to cross a floor."""
-    return crosses_floor(record.task)
 
 
 def export_navigation(actor: ActorNetwork, record: RunRecord, steps: int, folder: Path) -> NavigationBundle:

@@ -16,11 +16,12 @@ from rich.console import Console
 
 from humanoid_rl_ros.cli.files import write_json
 from humanoid_rl_ros.cli.learning_curve import draw_learning_curve
-from humanoid_rl_ros.cli.navigation_export import export_navigation, is_navigation_run, leads
+from humanoid_rl_ros.cli.navigation_export import export_navigation, leads
 from humanoid_rl_ros.cli.train_settings import TrainOptions, resolve
 from humanoid_rl_ros.cli.train_view import TrainView, count, duration
 from humanoid_rl_ros.cli.training_ground import TrainingGround, training_ground
 from humanoid_rl_ros.core.errors import HumanoidError
+from humanoid_rl_ros.envs.gymnasium_task import crosses_floor
 from humanoid_rl_ros.learning.distributed import Distributed, init_from_environment
 from humanoid_rl_ros.learning.export import export_policy
 from humanoid_rl_ros.learning.export_team import export_team
@@ -155,10 +156,10 @@ class _Session:
             again = ["train", self._record.algorithm, "--resume", "--steps", self._options.steps, "--out", out.path]
             by = "by the same torchrun: " if self._record.processes > 1 else ""
             self._view.say(f"stopped before its end; go on with: {by}{_command(again)}")
-            exports = ground.contract is not None or ground.team is not None or is_navigation_run(self._record)
+            exports = ground.contract is not None or ground.team is not None or crosses_floor(self._record.task)
             if exports:
                 self._view.say(f"the policy so far: {_command(['export', out.path, '-o', out.policy])}")
-        elif is_navigation_run(self._record):
+        elif crosses_floor(self._record.task):
             if self._options.export:
                 policy = out.policy
                 bundle = export_navigation(self._learner.actor(), self._record, outcome.steps, policy)

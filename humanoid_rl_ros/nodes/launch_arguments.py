@@ -285,10 +285,7 @@ def speed(text: str) -> float:
     Raises:
         ConfigError: it is something else.
     """
-    found = numbers(text, "real_time_factor")
-    if len(found) != 1 or found[0] < 0.0:
-        raise ConfigError(f"argument 'real_time_factor' must be one number from 0, found '{text}'")
-    return found[0]
+    return _from_zero(text, "real_time_factor")
 
 
 def velocity_command(text: str) -> list[float] | None:
@@ -338,29 +335,34 @@ def hardship(terrain: str, payload: str, weak: str) -> dict[str, Any]:
     Raises:
         ConfigError: the first two are no number from 0, or the last one no name and share.
     """
-    found: dict[str, Any] = {}
-    for name, text in (("terrain", terrain), ("payload", payload)):
-        given = numbers(text, name)
-        if len(given) > 1 or any(value < 0.0 for value in given):
-            raise ConfigError(f"argument '{name}' must be one number from 0, found '{text}'")
-        if given and given[0] > 0.0:
-            found[name] = given[0]
-    return found | weak_joint(weak)
+    return borne(_from_zero(terrain, "terrain", 0.0), _from_zero(payload, "payload", 0.0), weak)
 
 
-def weak_joint(text: str) -> dict[str, Any]:
-    """``JOINT SHARE`` as parameters of the simulation; nothing for an empty text.
+def borne(terrain: float, payload: float, weak: str) -> dict[str, Any]:
+    """Hills [m], load and ``JOINT SHARE`` as parameters of the simulation; 0 and empty for none.
 
     Raises:
-        ConfigError: it is not a name and a number.
+        ConfigError: the text is not a name and a share.
     """
-    if not text.strip():
-        return {}
-    joint, _, share = text.strip().partition(" ")
+    loads = {"terrain": terrain, "payload": payload}
+    found: dict[str, Any] = {name: value for name, value in loads.items() if value > 0.0}
+    if not weak.strip():
+        return found
+    joint, _, share = weak.strip().partition(" ")
     try:
-        return {"weak_joint": joint, "weak_share": float(share)}
+        return found | {"weak_joint": joint, "weak_share": float(share)}
     except ValueError:
-        raise ConfigError(f"a weak joint is its name and a share, 'left_knee_joint 0.5', found '{text}'") from None
+        raise ConfigError(f"a weak joint is its name and a share, 'left_knee_joint 0.5', found '{weak}'") from None
+
+
+def _from_zero(text: str, name: str, empty: float | None = None) -> float:
+    """One number from 0; `empty` for no text at all, where that is allowed."""
+    found = numbers(text, name)
+    if empty is not None and not found:
+        return empty
+    if len(found) != 1 or found[0] < 0.0:
+        raise ConfigError(f"argument '{name}' must be one number from 0, found '{text}'")
+    return found[0]
 
 
 def entry_blend(text: str) -> float | None:

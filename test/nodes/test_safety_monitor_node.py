@@ -427,9 +427,8 @@ def test_who_came_a_moment_ago_is_counted_before_it_is_armed(
 ) -> None:
     it = rig()
     it.until_state("READY", it.alive)
-    monkeypatch.setattr(
-        "humanoid_rl_ros.nodes.safety_monitor_node.GRAPH_PERIOD_NS", 10**18
-    )  # the next look would come too late
+    # The next look by itself would come too late.
+    monkeypatch.setattr("humanoid_rl_ros.nodes.safety_monitor_node.GRAPH_PERIOD_NS", 10**18)
     it.graph.speak(topics.JOINT_COMMAND, kind=JointState)
     it.graph.until(lambda: it.node.count_publishers(topics.JOINT_COMMAND.name) == 2, "two publishers", pump=it.alive)
     assert it.robot.state == "READY"
